@@ -1,0 +1,58 @@
+"""A folder of finished images: each as 8-bit PNG to look at and float NIfTI to compute with, and a manifest."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from monai_aggrgan.data.manifest import read_manifest, whole_file
+from monai_aggrgan.exceptions import InputError
+
+__all__ = ["read_image_folder", "read_nifti", "write_image_files"]
+
+AXES = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""First NIfTI axis to the patient's left, second to posterior, 1 mm pixels: viewers show what the PNG shows."""
+
+
+def write_image_files(folder: Path | str, stem: str, image: Tensor) -> dict[str, str]:
+    """Write one image (1, H, W) in [0, 1] as `stem.nii.gz` (float32) and `stem.png` (8-bit), whole or not at all.
+
+    Returns:
+        The manifest columns `file`, `preview` and `sha256` (of the float pixels).
+    """
+    folder = Path(folder)
+    pixels = np.asarray(image.detach().cpu(), dtype=np.float32)[0].clip(0, 1)
+    with whole_file(folder / f"{stem}.png") as partial:
+        Image.fromarray((pixels * 255).round().astype(np.uint8)).save(partial)
+    with whole_file(folder / f"{stem}.nii.gz") as partial:
+        nibabel.save(nibabel.Nifti1Image(pixels.T, AXES), partial)
+    return {
+        "file": f"{stem}.nii.gz",
+        "preview": f"{stem}.png",
+        "sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
+    }
+
+
+def read_nifti(path: Path | str) -> Tensor:
+    """One image (1, H, W) float32 in [0, 1] that `write_image_files` wrote.
+
+    Raises:
+        InputError: when the file is absent or damaged.
+    """
+    try:
+        pixels = np.asarray(nibabel.nifti1.load(path).dataobj, dtype=np.float32)
+    except Exception as error:  # nibabel and gzip raise many kinds
+        raise InputError(f"{path} cannot be read ({error}): delete its folder and run its stage again.") from error
+    return torch.from_numpy(np.ascontiguousarray(pixels.T))[None]
+
+
+def read_image_folder(folder: Path | str) -> tuple[Tensor, list[dict[str, str]]]:
+    """Images (N, 1, H, W) float32 in [0, 1] and manifest rows of a finished folder."""
+    rows = read_manifest(folder)
+    return torch.stack([read_nifti(Path(folder) / row["file"]) for row in rows]), rows

@@ -1,0 +1,83 @@
+"""Training and held-out sides of a data set, split by patient and never by slice."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from monai_aggrgan.data.datalists import SliceItem
+from monai_aggrgan.exceptions import InputError
+
+__all__ = ["HELD_OUT", "TRAINING", "split_by_fold", "split_by_patient"]
+
+TRAINING = "training"
+HELD_OUT = "held_out"
+MIN_IMAGES = 2
+"""Images that a class needs on either side: one to compare with, one to be compared."""
+
+
+def split_by_fold(items: Sequence[SliceItem], *, held_out_fold: str) -> list[str]:
+    """Side of each item by the folds that came with the data set: `held_out_fold` is held out, the rest trains.
+
+    Raises:
+        InputError: when a fold is not known, a patient stands in both sides, or a class lacks images on one side.
+    """
+    if unknown := next((item for item in items if item["fold"] is None), None):
+        raise InputError(
+            f"{unknown['image']} has no fold in the datalist: fill the fold column or omit --held_out_fold."
+        )
+    folds = sorted({str(item["fold"]) for item in items})
+    if held_out_fold not in folds:
+        raise InputError(f"--held_out_fold {held_out_fold} is not among the datalist's folds {', '.join(folds)}.")
+    sides = [HELD_OUT if item["fold"] == held_out_fold else TRAINING for item in items]
+    by_patient: dict[str, set[str]] = {}
+    for item, side in zip(items, sides, strict=True):
+        if item["patient"] is not None:
+            by_patient.setdefault(item["patient"], set()).add(side)
+    if torn := [patient for patient, met in by_patient.items() if len(met) > 1]:
+        raise InputError(f"{len(torn)} patients have slices in fold {held_out_fold} and in others: correct the folds.")
+    return _checked(items, sides)
+
+
+def split_by_patient(items: Sequence[SliceItem], *, held_out_fraction: float = 0.2, seed: int = 0) -> list[str]:
+    """Side of each item: about `held_out_fraction` of each class's patients are held out, drawn by `seed`.
+
+    A patient's slices fall on one side, also across classes (the modalities of BraTS). Where a patient is not known,
+    the file stands for one; the caller must say so loudly, for slices of one patient may then be on both sides.
+
+    Returns:
+        `TRAINING` or `HELD_OUT` for each item.
+
+    Raises:
+        InputError: when a class has too few patients or images for two sides.
+    """
+    if not 0 < held_out_fraction < 1:
+        raise InputError(f"--held_out_fraction must lie between 0 and 1, got {held_out_fraction}.")
+    draw = random.Random(seed)
+    side_of: dict[str, str] = {}
+    for name in dict.fromkeys(item["class_name"] for item in items):
+        patients = list(dict.fromkeys(_patient_key(item) for item in items if item["class_name"] == name))
+        wanted = max(1, round(held_out_fraction * len(patients)))
+        wanted -= sum(side_of.get(patient) == HELD_OUT for patient in patients)
+        free = [patient for patient in patients if patient not in side_of]
+        draw.shuffle(free)
+        held_out = set(free[: max(wanted, 0)])
+        side_of.update({patient: HELD_OUT if patient in held_out else TRAINING for patient in free})
+    return _checked(items, [side_of[_patient_key(item)] for item in items])
+
+
+def _patient_key(item: SliceItem) -> str:
+    return f"patient {item['patient']}" if item["patient"] is not None else f"file {item['image']}"
+
+
+def _checked(items: Sequence[SliceItem], sides: list[str]) -> list[str]:
+    counts = {(item["class_name"], side): 0 for item in items for side in (TRAINING, HELD_OUT)}
+    for item, side in zip(items, sides, strict=True):
+        counts[item["class_name"], side] += 1
+    for (name, side), count in counts.items():
+        if count < MIN_IMAGES:
+            raise InputError(
+                f"Class '{name}' has {count} {side.replace('_', '-')} images and needs {MIN_IMAGES}: add images"
+                " (and patients) to it, change the split, or leave it out with --classes."
+            )
+    return sides

@@ -1,0 +1,7 @@
+"""The trainer."""
+
+from __future__ import annotations
+
+from monai_aggrgan.engines.latent_gan_trainer import LatentGanTrainer, LatentSource, latest_checkpoint
+
+__all__ = ["LatentGanTrainer", "LatentSource", "latest_checkpoint"]

@@ -1,0 +1,36 @@
+"""The whole method behind one call: select, aggregate, restyle."""
+
+from __future__ import annotations
+
+from monai.inferers import Inferer
+from torch import Tensor
+
+from monai_aggrgan.inferers.aggregate import AggregationInferer
+from monai_aggrgan.inferers.style_transfer import StyleTransferInferer
+from monai_aggrgan.networks.ensemble import GeneratorEnsemble
+from monai_aggrgan.networks.vgg19 import VGG19Features
+
+__all__ = ["AGGrGANInferer"]
+
+
+class AGGrGANInferer(Inferer):
+    """Answers each real image with the synthetic image paired with it: aggregated, then given the real image's style.
+
+    Args:
+        aggregation: merges the generators' candidates.
+        style_transfer: restyles the merged image; it starts from that image, never from the real one.
+        features: the VGG-19 trunk, on the images' device.
+
+    Source: Mukherjee et al. 2022, "Architecture of the proposed AGGrGAN model".
+    """
+
+    def __init__(
+        self, aggregation: AggregationInferer, style_transfer: StyleTransferInferer, features: VGG19Features
+    ) -> None:
+        super().__init__()
+        self.aggregation, self.style_transfer, self.features = aggregation, style_transfer, features
+
+    def __call__(self, inputs: Tensor, network: GeneratorEnsemble) -> Tensor:  # type: ignore[override]
+        """Synthetic images (B, 1, H, W) in [0, 1] for the real images `inputs` (B, 1, H, W) in [0, 1]."""
+        merged = self.aggregation(inputs, network)
+        return self.style_transfer(inputs, self.features, content=merged)

@@ -1,0 +1,31 @@
+"""The paper's networks."""
+
+from __future__ import annotations
+
+from monai_aggrgan.networks.dcgan import DCGAN1Discriminator, DCGAN1Generator, DCGAN2Discriminator, DCGAN2Generator
+from monai_aggrgan.networks.ensemble import GeneratorEnsemble
+from monai_aggrgan.networks.vgg19 import (
+    CONTENT_LAYER,
+    OXFORD_MEANS,
+    STYLE_LAYERS,
+    VGG19Features,
+    load_vgg19,
+    measured_scales,
+)
+from monai_aggrgan.networks.wgan_div import WGANDivCritic, WGANDivGenerator
+
+__all__ = [
+    "CONTENT_LAYER",
+    "OXFORD_MEANS",
+    "STYLE_LAYERS",
+    "DCGAN1Discriminator",
+    "DCGAN1Generator",
+    "DCGAN2Discriminator",
+    "DCGAN2Generator",
+    "GeneratorEnsemble",
+    "VGG19Features",
+    "WGANDivCritic",
+    "WGANDivGenerator",
+    "load_vgg19",
+    "measured_scales",
+]

@@ -1,0 +1,206 @@
+"""DCGAN-1 and DCGAN-2: the paper's two variants, which differ in how the generator upsamples.
+
+Both follow Radford et al. 2016 (arXiv 1511.06434): 4x4 kernels, one stage for each doubling from 4x4 maps to the image.
+The stage nearest to the image has `base_width` channels, each further one twice as many, at most 8 times `base_width`
+(ours: uncapped, the parameters would grow fourfold a stage). 64 pixels at base width 64 are the well-known DCGAN.
+Weights are drawn from `seed` alone; building a network leaves the global generator as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+
+import torch
+from monai.utils.module import look_up_option
+from torch import Tensor, nn
+
+__all__ = ["DCGAN1Discriminator", "DCGAN1Generator", "DCGAN2Discriminator", "DCGAN2Generator"]
+
+_NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "layer": partial(nn.GroupNorm, 1),
+    "none": nn.Identity,
+}
+
+
+class _Generator(nn.Module):
+    """Latents (B, latent_size) to images (B, 1, H, W) in [0, 1]: a projection to 4x4 maps, then stages that double."""
+
+    def __init__(
+        self,
+        image_size: int,
+        base_width: int,
+        latent_size: int,
+        seed: int,
+        *,
+        upsample: Callable[[int, int], list[nn.Module]],
+        activation: nn.Module,
+    ) -> None:
+        super().__init__()
+        self.image_size, self.latent_size = image_size, latent_size
+        widths = _stage_widths(image_size, base_width)[::-1]
+        with torch.random.fork_rng(devices=[]):
+            projection = nn.ConvTranspose2d(latent_size, widths[0], 4, bias=False)
+            layers = [nn.Unflatten(1, (latent_size, 1, 1)), projection, nn.BatchNorm2d(widths[0]), activation]
+            for inputs, outputs in pairwise(widths):
+                layers += [*upsample(inputs, outputs), nn.BatchNorm2d(outputs), activation]
+            self.layers = nn.Sequential(*layers, *upsample(widths[-1], 1))
+        _initialise(self, seed)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Images (B, 1, H, W) in [0, 1] from latents (B, latent_size), float32 even under autocast."""
+        images = torch.tanh(self.layers(latent).float())
+        return (images + 1) / 2
+
+
+class DCGAN1Generator(_Generator):
+    """Nearest upsampling x2 and a 4x4 convolution per stage, BatchNorm, LeakyReLU(0.2), tanh.
+
+    Maps latents (B, latent_size) ~ N(0, 1) to images (B, 1, image_size, image_size) in [0, 1].
+
+    Args:
+        image_size: side of the image in pixels, a power of two >= 16.
+        base_width: channels of the stage nearest to the image.
+        latent_size: length of a latent.
+        seed: decides the initial weights.
+
+    Raises:
+        ValueError: when `image_size` is not a power of two >= 16.
+
+    Source: Mukherjee et al. 2022, "DCGAN architecture", variant 1.
+    """
+
+    def __init__(self, *, image_size: int = 128, base_width: int = 64, latent_size: int = 100, seed: int = 0) -> None:
+        activation = nn.LeakyReLU(0.2, inplace=True)
+        super().__init__(image_size, base_width, latent_size, seed, upsample=_convolve_enlarged, activation=activation)
+
+
+class DCGAN2Generator(_Generator):
+    """A transposed 4x4 convolution of stride 2 per stage, BatchNorm, ReLU, tanh.
+
+    Shapes, arguments and errors are those of `DCGAN1Generator`.
+
+    Source: Mukherjee et al. 2022, "DCGAN architecture", variant 2; the generator of Radford et al. 2016.
+    """
+
+    def __init__(self, *, image_size: int = 128, base_width: int = 64, latent_size: int = 100, seed: int = 0) -> None:
+        activation = nn.ReLU(inplace=True)
+        super().__init__(
+            image_size, base_width, latent_size, seed, upsample=_convolve_transposed, activation=activation
+        )
+
+
+class _Discriminator(nn.Module):
+    """Images (B, 1, H, W) in [0, 1] to logits (B, 1): convolutional `features` at 4x4, then `head`."""
+
+    image_size: int
+    features: nn.Module
+    head: nn.Module
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, 1) of images (B, 1, H, W) in [0, 1]; other shapes raise ValueError."""
+        if images.shape[1:] != (1, self.image_size, self.image_size):
+            allowed = f"(B, 1, {self.image_size}, {self.image_size})"
+            raise ValueError(f"images must be {allowed}, got shape {tuple(images.shape)}")
+        logits: Tensor = self.head(self.features(images * 2 - 1))
+        return logits
+
+
+class DCGAN1Discriminator(_Discriminator):
+    """4x4 convolutions of stride 2, LeakyReLU(0.2), dropout after each, and a fully connected end.
+
+    Maps images (B, 1, image_size, image_size) in [0, 1] to logits (B, 1), high on real; the sigmoid is in the loss.
+
+    Args:
+        image_size: side of the image in pixels, a power of two >= 16.
+        base_width: channels of the stage nearest to the image.
+        dropout: probability with which an activation is dropped, drawn from the global generator as in all of torch.
+        seed: decides the initial weights.
+
+    Raises:
+        ValueError: when `image_size` is not a power of two >= 16, or the images are of another size.
+
+    Source: Mukherjee et al. 2022, "DCGAN architecture", variant 1.
+    """
+
+    def __init__(self, *, image_size: int = 128, base_width: int = 64, dropout: float = 0.25, seed: int = 0) -> None:
+        super().__init__()
+        self.image_size = image_size
+        widths = _stage_widths(image_size, base_width)
+        layers: list[nn.Module] = []
+        with torch.random.fork_rng(devices=[]):
+            for inputs, outputs in pairwise([1, *widths]):
+                convolution = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)
+                layers += [convolution, nn.LeakyReLU(0.2, inplace=True), nn.Dropout(dropout)]
+            self.features = nn.Sequential(*layers)
+            self.head = nn.Sequential(nn.Flatten(), nn.Linear(widths[-1] * 4 * 4, 1))
+        _initialise(self, seed)
+
+
+class DCGAN2Discriminator(_Discriminator):
+    """4x4 convolutions of stride 2, normalisation (not in the first), LeakyReLU(0.2), and a valid 4x4 convolution.
+
+    Maps images (B, 1, image_size, image_size) in [0, 1] to logits (B, 1), high on real; the sigmoid is in the loss.
+
+    Args:
+        image_size: side of the image in pixels, a power of two >= 16.
+        base_width: channels of the stage nearest to the image.
+        normalization: "batch"; "layer", which treats each image alone and so suits a gradient penalty (the critic of
+            the convolutional WGAN-div, Wu et al. 2018); or "none", where the convolutions have a bias instead.
+        seed: decides the initial weights.
+
+    Raises:
+        ValueError: when `image_size` is not a power of two >= 16, `normalization` is another word,
+            or the images are of another size.
+
+    Source: Mukherjee et al. 2022, "DCGAN architecture", variant 2; the discriminator of Radford et al. 2016.
+    """
+
+    def __init__(
+        self, *, image_size: int = 128, base_width: int = 64, normalization: str = "batch", seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.image_size = image_size
+        widths = _stage_widths(image_size, base_width)
+        normalize: Callable[[int], nn.Module] = look_up_option(normalization, _NORMALIZATIONS)
+        convolve = partial(nn.Conv2d, kernel_size=4, bias=normalization == "none")
+        layers: list[nn.Module] = []
+        with torch.random.fork_rng(devices=[]):
+            for inputs, outputs in pairwise([1, *widths]):
+                between = [normalize(outputs)] if layers else []
+                convolution = convolve(inputs, outputs, stride=2, padding=1)
+                layers += [convolution, *between, nn.LeakyReLU(0.2, inplace=True)]
+            self.features = nn.Sequential(*layers)
+            self.head = nn.Sequential(convolve(widths[-1], 1), nn.Flatten())
+        _initialise(self, seed)
+
+
+def _stage_widths(image_size: int, base_width: int) -> list[int]:
+    """Channels of each stage from the image down to 4x4: 64 pixels have four, of 1, 2, 4 and 8 times the base width."""
+    if image_size < 16 or image_size & (image_size - 1):
+        raise ValueError(f"image_size must be a power of two >= 16 (16, 32, 64, 128, 256...), got {image_size}")
+    stages = image_size.bit_length() - 3
+    return [base_width * min(2**stage, 8) for stage in range(stages)]
+
+
+def _convolve_enlarged(inputs: int, outputs: int) -> list[nn.Module]:
+    """A 4x4 kernel has no middle: three pixels of zeros, one before and two after, keep the size."""
+    padding = nn.ZeroPad2d((1, 2, 1, 2))
+    return [nn.Upsample(scale_factor=2, mode="nearest"), padding, nn.Conv2d(inputs, outputs, 4, bias=False)]
+
+
+def _convolve_transposed(inputs: int, outputs: int) -> list[nn.Module]:
+    return [nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)]
+
+
+def _initialise(network: nn.Module, seed: int) -> None:
+    """Weights N(0, 0.02), scales of the normalisation N(1, 0.02), biases 0: Radford et al. 2016 and their code."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(parameter)
+        else:
+            mean = 0.0 if parameter.ndim > 1 else 1.0
+            nn.init.normal_(parameter, mean, 0.02, generator=generator)

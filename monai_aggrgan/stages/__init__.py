@@ -1,0 +1,8 @@
+"""The stages of a study; each reads folders and writes folders."""
+
+from __future__ import annotations
+
+from monai_aggrgan.stages.settings import StudySettings
+from monai_aggrgan.stages.task import RECORD, Task, digest_of, read_record
+
+__all__ = ["RECORD", "StudySettings", "Task", "digest_of", "read_record"]

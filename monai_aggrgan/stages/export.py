@@ -1,0 +1,60 @@
+"""Stage `export`: the finished synthetic images as a data set of their own, with a Decathlon datalist."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from monai_aggrgan.data.manifest import read_manifest, whole_file, write_manifest
+from monai_aggrgan.stages.settings import StudySettings
+from monai_aggrgan.stages.task import Task
+
+__all__ = ["DATALIST", "tasks"]
+
+DATALIST = "datalist.json"
+METHOD = "aggrgan_ssim"
+COLUMNS = ("class_name", "method", "seed", "reference", "style_image", "sha256")
+
+
+def tasks(settings: StudySettings) -> Iterator[Task]:
+    """One task: gather the images that AGGrGAN (SSIM) made for every class."""
+    sources = [settings.stage_dir("stylise", name, METHOD) for name in settings.prepared_classes()]
+    yield Task(
+        name="export",
+        folder=settings.stage_dir("synthetic"),
+        settings={"method": METHOD},
+        upstream=[source.parent / source.name for source in sources],
+        work=lambda folder: _export(folder, sources),
+    )
+
+
+def _export(folder: Path, sources: list[Path]) -> None:
+    manifest = []
+    for source in sources:
+        for row in read_manifest(source):
+            target = Path(row["class_name"]) / row["file"]
+            (folder / target).parent.mkdir(exist_ok=True)
+            for name in (row["file"], row["preview"]):
+                with whole_file(folder / target.parent / name) as partial:
+                    shutil.copyfile(source / name, partial)
+            manifest.append({"file": target.as_posix(), **{column: row[column] for column in COLUMNS}})
+    write_manifest(folder, manifest)
+    with whole_file(folder / DATALIST) as partial:
+        partial.write_text(json.dumps(_datalist(manifest), indent=1), encoding="utf-8")
+
+
+def _datalist(manifest: list[dict[str, str]]) -> dict[str, object]:
+    labels = {name: label for label, name in enumerate(dict.fromkeys(row["class_name"] for row in manifest))}
+    return {
+        "name": "Synthetic images",
+        "description": "Made by AGGrGAN (selection, aggregation and style transfer); no image is of a patient.",
+        "modality": {"0": "synthetic"},
+        "labels": {str(label): name for name, label in labels.items()},
+        "numTraining": len(manifest),
+        "training": [
+            {"image": row["file"], "label": labels[row["class_name"]], "class_name": row["class_name"]}
+            for row in manifest
+        ],
+    }

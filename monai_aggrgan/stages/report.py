@@ -1,0 +1,180 @@
+"""Stage `report`: tables, figures and one HTML page, all from what the stages before left in their folders."""
+
+from __future__ import annotations
+
+import json
+import platform
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import monai
+import torch
+
+import monai_aggrgan
+from monai_aggrgan.data.image_folder import read_nifti
+from monai_aggrgan.data.manifest import read_manifest
+from monai_aggrgan.data.prepared import PreparedSlices
+from monai_aggrgan.evaluation import tables
+from monai_aggrgan.evaluation.figures import ORIGINAL, contact_sheet, method_figure
+from monai_aggrgan.evaluation.report import write_report
+from monai_aggrgan.stages.evaluate import RESULTS, method_folders
+from monai_aggrgan.stages.settings import StudySettings
+from monai_aggrgan.stages.task import RECORD, Task, read_record
+
+__all__ = ["REPORT", "STAGES", "tasks"]
+
+REPORT = "report.html"
+STAGES = ("prepare", "train", "generate", "aggregate", "stylise", "evaluate")
+SHEET = 32
+
+
+def tasks(settings: StudySettings) -> Iterator[Task]:
+    """One task for the whole study."""
+    options = settings.as_json()
+    yield Task(
+        name="report",
+        folder=settings.stage_dir("report"),
+        settings={"note": settings.note, "generators": options["generators"], "vgg_weights": options["vgg_weights"]},
+        inputs=[settings.stage_dir("evaluate") / RESULTS],
+        work=lambda folder: _report(folder, settings),
+    )
+
+
+def _report(folder: Path, settings: StudySettings) -> None:
+    shutil.copyfile(settings.stage_dir("evaluate") / RESULTS, folder / RESULTS)
+    rows = tables.read_results(folder / RESULTS)
+    tables.write_table1(folder, rows, generators=settings.labels)
+    tables.write_pairings_table(folder, rows, generators=settings.labels)
+    write_report(
+        folder,
+        {
+            "title": "Synthetic images judged",
+            "generators": settings.labels,
+            "notices": _notices(settings),
+            "data": _data(settings),
+            "split": _split(settings),
+            "seed": settings.seed,
+            "trainings": _trainings(settings),
+            "stages": _stages(settings),
+            "settings": settings.as_json()
+            | {"config_dir": "", "dataset_dir": _name(settings.dataset_dir), "output_dir": ""},
+            "versions": _versions(),
+            "figures": [_figure3(folder, settings)],
+            "galleries": _galleries(folder, settings),
+        },
+    )
+
+
+def _notices(settings: StudySettings) -> list[str]:
+    notices = [settings.note] if settings.note else []
+    rows = read_manifest(settings.stage_dir("prepare"))
+    unknown = sum(row["patient"] == "" for row in rows)
+    if unknown and settings.held_out_fold is None:
+        notices.append(
+            f"Patients are unknown for {unknown} of {len(rows)} images. Slices of one patient may stand on both sides of"
+            " the split, so every comparison with held-out images, the real-against-real row included, is too good."
+        )
+    if settings.vgg_weights == "random":
+        notices.append(
+            "VGG-19's weights are random: style transfer shows that the program runs, not what the method can do."
+        )
+    return notices
+
+
+def _data(settings: StudySettings) -> list[dict[str, Any]]:
+    rows = read_manifest(settings.stage_dir("prepare"))
+    table = []
+    for class_name, section in dict.fromkeys((row["class_name"], row["section"]) for row in rows):
+        mine = [row for row in rows if (row["class_name"], row["section"]) == (class_name, section)]
+        patients = {row["patient"] for row in mine}
+        known = None if "" in patients else len(patients)
+        table.append({"class_name": class_name, "section": section, "images": len(mine), "patients": known})
+    return table
+
+
+def _split(settings: StudySettings) -> str:
+    if settings.held_out_fold is not None:
+        return f"Fold {settings.held_out_fold} of the data set's own folds is held out; no training saw it."
+    return f"{settings.held_out_fraction:.0%} of each class's patients are held out, drawn with seed {settings.seed}."
+
+
+def _trainings(settings: StudySettings) -> list[dict[str, Any]]:
+    found = []
+    for class_name in settings.prepared_classes():
+        for generator, label in settings.labels.items():
+            record = read_record(settings.stage_dir("train", class_name, generator)) or {"settings": {}, "seconds": 0.0}
+            told = {name: record["settings"].get(name) for name in ("batch_size", "learning_rate", "precision", "seed")}
+            epochs = record["settings"].get("max_epochs")
+            found.append(
+                {"class_name": class_name, "generator": label, "epochs": epochs, "seconds": record["seconds"], **told}
+            )
+    return found
+
+
+def _stages(settings: StudySettings) -> list[dict[str, Any]]:
+    seconds = {
+        stage: sum(json.loads(path.read_text())["seconds"] for path in settings.stage_dir(stage).rglob(RECORD))
+        for stage in STAGES
+    }
+    return [{"stage": stage, "seconds": spent} for stage, spent in seconds.items()]
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "monai-aggrgan": monai_aggrgan.__version__,
+        "MONAI": monai.__version__,
+        "torch": torch.__version__,
+        "Python": platform.python_version(),
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {_accelerator()}",
+    }
+
+
+def _accelerator() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+
+
+def _name(path: Path | None) -> str:
+    return "" if path is None else path.name
+
+
+def _figure3(folder: Path, settings: StudySettings) -> dict[str, str]:
+    """Fig. 3: for one reference a class, drawn by the seed, what every method made of it."""
+    labels = {name: label for name, label in settings.labels.items()}
+    labels |= {f"{name}+style": f"{label} + style transfer" for name, label in settings.labels.items()}
+    labels |= {"aggrgan_ssim": "AGGrGAN (SSIM)", "aggrgan_psnr": "AGGrGAN (PSNR)"}
+    images: dict[str, dict[str, torch.Tensor]] = {}
+    for (class_name, method), source in method_folders(settings).items():
+        rows = read_manifest(source)
+        row = random.Random(f"{settings.seed} {class_name}").choice(rows)
+        if method in labels:
+            images.setdefault(class_name, {})[labels[method]] = read_nifti(source / row["file"])
+            images[class_name][ORIGINAL] = _original(settings, class_name, row["reference"])
+    method_figure(images, path=folder / "figure3.png")
+    return {
+        "path": "figure3.png",
+        "caption": "Laid out as the paper's Fig. 3. One reference a class, drawn by the seed, not chosen; the rightmost"
+        " column is that real image, which selected and styled the others.",
+    }
+
+
+def _original(settings: StudySettings, class_name: str, reference: str) -> torch.Tensor:
+    training = PreparedSlices(settings.stage_dir("prepare"), class_name=class_name)
+    return training.images[[row["id"] for row in training.rows].index(reference)]
+
+
+def _galleries(folder: Path, settings: StudySettings) -> list[dict[str, str]]:
+    galleries = []
+    for (class_name, method), source in method_folders(settings).items():
+        if method != "aggrgan_ssim":
+            continue
+        rows = read_manifest(source)
+        drawn = random.Random(f"{settings.seed} {class_name}").sample(rows, min(SHEET, len(rows)))
+        name = f"gallery_{class_name}.png"
+        contact_sheet(torch.stack([read_nifti(source / row["file"]) for row in drawn]), path=folder / name)
+        galleries.append(
+            {"path": name, "caption": f"{class_name}: {len(drawn)} images of AGGrGAN (SSIM), drawn at random"}
+        )
+    return galleries

@@ -1,0 +1,181 @@
+"""What a study is told: every option, its default and its limits, checked before anything runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+from monai.utils import ensure_tuple
+
+from monai_aggrgan.data.manifest import read_manifest
+from monai_aggrgan.exceptions import InputError
+
+__all__ = ["StudySettings"]
+
+PAPER_GENERATORS = ("dcgan1", "dcgan2", "wgan_div")
+CHOICES = {"mixed_sizes": ("refuse", "resize"), "bad_files": ("refuse", "skip"), "gaussian": ("filter", "function")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySettings:
+    """Options of a study.
+
+    Args:
+        config_dir: folder of the bundle's configs, with `train.yaml` and a `train_<generator>.yaml` for each generator.
+        dataset_dir: the real images: a folder with one folder per class.
+        output_dir: where the study's stages write.
+        datalist: CSV with columns image, class, and patient_id and fold where known; `dataset_dir` is then the root of
+            its images, the CSV's own folder by default.
+        classes: classes to use, all by default.
+        generators: names of `train_<name>.yaml` configs.
+        image_size: side of the images in pixels, a power of two from 16 on.
+        held_out_fraction: share of each class's patients that no training sees, without `held_out_fold`.
+        held_out_fold: the fold of the datalist that no training sees.
+        mixed_sizes: `refuse` or `resize` a data set whose images differ in size.
+        bad_files: `refuse` the data set or `skip` the file when one cannot be used; skipped files are named.
+        max_epochs: epochs of every training, the configs' (the paper's) by default.
+        training: further settings of the training configs, such as `{base_width: 32, batch_size: 32}`.
+        precision: `float32`, `bfloat16` or `auto`, for training.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
+        pool_size: images that every generator makes to be chosen from.
+        references: real training images a class that are answered with a synthetic one (the paper: 300).
+        top_k: candidates that are merged.
+        sigma: of the Gaussian in the aggregation.
+        gaussian: `filter` or `function`, see `edge_weighted_mean`.
+        vgg_weights: path of VGG-19 weights, `cache`, `download` or `random`.
+        style_iterations: most iterations of style transfer (the paper: 2000).
+        style_tolerance: an image is done when 50 iterations gain less than this share of its loss; 0 runs them all.
+        seed: of splits, trainings, choices.
+        note: a sentence that the report shows first, such as what the data are.
+    """
+
+    config_dir: Path
+    dataset_dir: Path | None
+    output_dir: Path
+    datalist: Path | None = None
+    classes: tuple[str, ...] | None = None
+    generators: tuple[str, ...] = PAPER_GENERATORS
+    image_size: int = 128
+    held_out_fraction: float = 0.2
+    held_out_fold: str | None = None
+    mixed_sizes: str = "refuse"
+    bad_files: str = "refuse"
+    max_epochs: int | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+    precision: str = "float32"
+    device: str = "auto"
+    pool_size: int = 1024
+    references: int = 300
+    top_k: int = 2
+    sigma: float = 1.0
+    gaussian: str = "filter"
+    vgg_weights: str = "cache"
+    style_iterations: int = 2000
+    style_tolerance: float = 2e-3
+    seed: int = 0
+    note: str = ""
+
+    @classmethod
+    def from_options(cls, **options: Any) -> StudySettings:
+        """Settings from loosely typed options, as a config or a command line gives them; None means the default.
+
+        Raises:
+            InputError: when an option has a value that cannot be used.
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        for name in ("config_dir", "dataset_dir", "output_dir", "datalist"):
+            if name in given:
+                given[name] = Path(str(given[name])).expanduser()
+        for name in ("classes", "generators"):
+            if name in given:
+                given[name] = tuple(str(value) for value in ensure_tuple(given[name]))
+        for name in ("held_out_fold", "vgg_weights"):
+            if name in given:
+                given[name] = str(given[name])
+        given.setdefault("dataset_dir", None)
+        if "output_dir" not in given:
+            raise InputError("--output_dir is missing: name the folder that the study may fill.")
+        settings = cls(**given)
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        """Refuse what cannot work, in one sentence that names the option (InputError)."""
+        if self.dataset_dir is None and self.datalist is None:
+            raise InputError("--dataset_dir is missing: name a folder with one folder of images per class.")
+        for name, allowed in {**CHOICES, "precision": ("float32", "bfloat16", "auto")}.items():
+            if getattr(self, name) not in allowed:
+                raise InputError(f"--{name} must be one of {', '.join(allowed)}, got '{getattr(self, name)}'.")
+        for name, least in {"pool_size": 1, "references": 1, "top_k": 1, "style_iterations": 0, "seed": 0}.items():
+            self._check_number(name, least)
+        self._check_number("image_size", 16)
+        if self.image_size & (self.image_size - 1):
+            raise InputError(f"--image_size must be a power of two such as 64, 128 or 256, got {self.image_size}.")
+        if self.max_epochs is not None:
+            self._check_number("max_epochs", 1)
+        if self.held_out_fold is not None and self.datalist is None:
+            raise InputError("--held_out_fold needs --datalist, the CSV that says which fold an image is in.")
+        if not isinstance(self.training, Mapping):
+            raise InputError(f"--training must be a mapping such as \"{{'base_width': 32}}\", got {self.training!r}.")
+        self._check_generators()
+        self.torch_device  # noqa: B018  refuses a device that is not there
+
+    def _check_number(self, name: str, least: int) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise InputError(f"--{name} must be a whole number of at least {least}, got {value!r}.")
+
+    def _check_generators(self) -> None:
+        known = sorted(path.stem.removeprefix("train_") for path in self.config_dir.glob("train_*.yaml"))
+        if not known:
+            raise InputError(
+                f"{self.config_dir} has no train_<generator>.yaml: --bundle_root must name the bundle's folder."
+            )
+        for name in self.generators:
+            if name not in known:
+                raise InputError(f"There is no generator '{name}': {self.config_dir} knows {', '.join(known)}.")
+
+    @cached_property
+    def torch_device(self) -> torch.device:
+        """The device that `device` names."""
+        name = self.device
+        if name == "auto":
+            name = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            return torch.zeros(1, device=torch.device(name)).device
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(f"--device {name} cannot be used here ({str(error).splitlines()[0]}).") from error
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """What tables call each generator."""
+        return {name: str(self.raw_config(name).get("label", name)) for name in self.generators}
+
+    def config_files(self, generator: str) -> list[str]:
+        """The training config of a generator: `train.yaml` and its own, in the order in which they are merged."""
+        return [str(self.config_dir / name) for name in ("train.yaml", f"train_{generator}.yaml")]
+
+    def raw_config(self, generator: str) -> dict[str, Any]:
+        """The training config of a generator as it is written, merged but not evaluated."""
+        config: dict[str, Any] = ConfigParser.load_config_files(self.config_files(generator))
+        return config
+
+    def stage_dir(self, stage: str, *parts: str) -> Path:
+        """Folder of a stage, or of a part of it."""
+        return self.output_dir.joinpath(stage, *parts)
+
+    def prepared_classes(self) -> list[str]:
+        """Classes that the stage `prepare` wrote, in the data set's order."""
+        rows = read_manifest(self.stage_dir("prepare"))
+        return list(dict.fromkeys(row["class_name"] for row in rows))
+
+    def as_json(self) -> dict[str, Any]:
+        """All options as plain values, paths as text."""
+        plain: dict[str, Any] = json.loads(json.dumps(dict(vars(self)), default=str))
+        return {name: plain[name] for name in self.__dataclass_fields__}

@@ -1,0 +1,123 @@
+"""A piece of a study that is done once: its folder, what it depends on, and whether it is finished."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monai_aggrgan.data.manifest import MANIFEST, sha256_of, whole_file
+from monai_aggrgan.exceptions import InputError
+
+__all__ = ["RECORD", "Task", "digest_of", "read_record"]
+
+logger = logging.getLogger(__name__)
+
+RECORD = "stage.json"
+
+
+@dataclass(frozen=True)
+class Task:
+    """Work that fills one folder.
+
+    A finished task with the same settings and inputs is skipped; one that was interrupted goes on in its folder; one
+    whose settings or inputs have changed is done again from an empty folder, or refused if that would undo hours.
+
+    Args:
+        name: what progress and messages call it.
+        folder: which it fills; nothing else writes there.
+        settings: what its result depends on, as plain JSON values.
+        inputs: files it reads; their contents count as settings.
+        upstream: folders it reads that hold a manifest; the manifests count as settings.
+        work: fills the folder, given its path; may find what an interrupted run has left.
+        extendable: settings that may change without undoing the work (the number of epochs).
+        precious: refuse changed settings instead of starting again.
+    """
+
+    name: str
+    folder: Path
+    settings: Mapping[str, Any]
+    work: Callable[[Path], None]
+    inputs: Sequence[Path] = ()
+    upstream: Sequence[Path] = ()
+    extendable: Sequence[str] = ()
+    precious: bool = False
+
+    def run(self, *, again: bool = False) -> bool:
+        """Do the work unless it is done; returns whether anything was done."""
+        wanted = {**self.settings, "inputs": self._digests()}
+        wanted = json.loads(json.dumps(wanted))
+        record = read_record(self.folder)
+        if record and record["settings"] == wanted and record["finished"] and not again:
+            logger.info("%s: finished before, skipped", self.name)
+            return False
+        if record and (again or self._changed(record["settings"], wanted)):
+            self._start_over(record["settings"], wanted, again=again)
+            record = None
+        spent = record["seconds"] if record and not record["finished"] else 0.0
+        self._do(wanted, spent)
+        return True
+
+    def _digests(self) -> dict[str, str]:
+        manifests = {f"{folder.parent.name}/{folder.name}": digest_of(folder / MANIFEST) for folder in self.upstream}
+        return manifests | {path.name: digest_of(path) for path in self.inputs}
+
+    def _do(self, wanted: Mapping[str, Any], spent: float) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _write_record(self.folder, {"name": self.name, "settings": wanted, "finished": False, "seconds": spent})
+        logger.info("%s: started", self.name)
+        start = time.monotonic()
+        try:
+            self.work(self.folder)
+        except BaseException:
+            spent += time.monotonic() - start
+            _write_record(self.folder, {"name": self.name, "settings": wanted, "finished": False, "seconds": spent})
+            raise
+        spent = round(spent + time.monotonic() - start, 2)
+        _write_record(self.folder, {"name": self.name, "settings": wanted, "finished": True, "seconds": spent})
+        logger.info("%s: done in %.0f s", self.name, spent)
+
+    def _changed(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+        return [key for key in {**old, **new} if key not in self.extendable and old.get(key) != new.get(key)]
+
+    def _start_over(self, old: Mapping[str, Any], new: Mapping[str, Any], *, again: bool) -> None:
+        changed = sorted(self._changed(old, new))
+        if self.precious and not again:
+            was = ", ".join(f"{key} {_short(old.get(key))} before and {_short(new.get(key))} now" for key in changed)
+            raise InputError(
+                f"{self.folder} holds {self.name} with other settings ({was}): give them as they were, choose another"
+                " --output_dir, or delete that folder to train anew."
+            )
+        logger.info("%s: done again (%s)", self.name, ", ".join(changed) + " changed" if changed else "as asked")
+        shutil.rmtree(self.folder)
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's bytes; an absent file is refused, since the stage before has not been run."""
+    if not path.is_file():
+        raise InputError(f"{path} is missing: run the stage that writes it first.")
+    return sha256_of(path.read_bytes())
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """What `stage.json` of a folder says, None when it has none."""
+    path = folder / RECORD
+    if not path.is_file():
+        return None
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
+
+
+def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    with whole_file(folder / RECORD) as partial:
+        partial.write_text(json.dumps(record, indent=1), encoding="utf-8")

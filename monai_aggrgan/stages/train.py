@@ -1,0 +1,134 @@
+"""Stage `train`: every generator for every class, by the bundle's own training configs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import torch
+from monai.bundle import ConfigWorkflow
+from torch import nn
+
+from monai_aggrgan.data.latents import derived_seed
+from monai_aggrgan.data.manifest import MANIFEST, sha256_of
+from monai_aggrgan.engines.latent_gan_trainer import latest_checkpoint
+from monai_aggrgan.exceptions import AggrganError, InputError
+from monai_aggrgan.stages.settings import StudySettings
+from monai_aggrgan.stages.task import Task
+
+__all__ = ["GENERATOR", "load_generator", "tasks"]
+
+GENERATOR = "generator.pt"
+IRRELEVANT = (
+    "dataset_dir",
+    "output_dir",
+    "bundle_root",
+    "device",
+    "initialize",
+    "run",
+    "finalize",
+    "imports",
+    "max_epochs",
+)
+
+
+def tasks(settings: StudySettings) -> Iterator[Task]:
+    """One task for each class and generator."""
+    for class_name in settings.prepared_classes():
+        for generator in settings.generators:
+            yield _task(settings, class_name, generator)
+
+
+def _task(settings: StudySettings, class_name: str, generator: str) -> Task:
+    config = settings.raw_config(generator)
+    overrides = _overrides(settings, class_name, generator)
+    for name in settings.training:
+        if name not in config:
+            known = ", ".join(sorted(key for key in config if not key.startswith("_")))
+            raise InputError(f"--training has '{name}', which train_{generator}.yaml does not: it has {known}.")
+    merged: dict[str, Any] = {**config, **overrides}
+    plain = {
+        key: value for key, value in merged.items() if key not in IRRELEVANT and not isinstance(value, (dict, list))
+    }
+    parts = {key: value for key, value in merged.items() if key not in IRRELEVANT and isinstance(value, (dict, list))}
+    return Task(
+        name=f"train {settings.labels[generator]} on {class_name}",
+        folder=settings.stage_dir("train", class_name, generator),
+        settings={
+            **plain,
+            "max_epochs": merged["max_epochs"],
+            "configs": sha256_of(json.dumps(parts, sort_keys=True).encode()),
+        },
+        inputs=[settings.stage_dir("prepare", class_name) / MANIFEST],
+        work=lambda folder: _train(folder, settings, class_name, generator),
+        extendable=["max_epochs"],
+        precious=True,
+    )
+
+
+def _overrides(settings: StudySettings, class_name: str, generator: str) -> dict[str, Any]:
+    own = {
+        "dataset_dir": str(settings.stage_dir("prepare")),
+        "output_dir": str(settings.stage_dir("train", class_name, generator)),
+        "class_name": class_name,
+        "image_size": settings.image_size,
+        "precision": settings.precision,
+        "device": f"$torch.device('{settings.torch_device}')",
+        "seed": derived_seed(settings.seed, crc32(class_name.encode()), crc32(generator.encode())) % 2**31,
+    }
+    epochs = {} if settings.max_epochs is None else {"max_epochs": settings.max_epochs}
+    return {**own, **epochs, **settings.training}
+
+
+def _workflow(settings: StudySettings, class_name: str, generator: str) -> ConfigWorkflow:
+    return ConfigWorkflow(
+        config_file=settings.config_files(generator),
+        logging_file=False,
+        workflow_type="train",
+        **_overrides(settings, class_name, generator),
+    )
+
+
+def _train(folder: Path, settings: StudySettings, class_name: str, generator: str) -> None:
+    workflow = _workflow(settings, class_name, generator)
+    _refuse_fewer_epochs(folder, workflow)
+    workflow.initialize()
+    try:
+        workflow.run()
+    except RuntimeError as error:  # ConfigParser wraps what an expression raises
+        if isinstance(error.__cause__, AggrganError):
+            raise error.__cause__ from None
+        raise
+    finally:
+        workflow.finalize()
+    for old in set(folder.glob("checkpoint_*.pt")) - {latest_checkpoint(folder)}:
+        old.unlink()
+
+
+def _refuse_fewer_epochs(folder: Path, workflow: ConfigWorkflow) -> None:
+    checkpoint = latest_checkpoint(folder)
+    trained, wanted = int(checkpoint.stem.rpartition("_")[2]) if checkpoint else 0, workflow.parser["max_epochs"]
+    if trained > wanted:
+        raise InputError(f"{folder} is trained for {trained} epochs already, more than the {wanted} asked for.")
+
+
+def load_generator(settings: StudySettings, class_name: str, generator: str) -> nn.Module:
+    """A trained generator, in eval mode on the study's device.
+
+    Raises:
+        InputError: when its weights are absent or do not fit the config.
+    """
+    path = settings.stage_dir("train", class_name, generator) / GENERATOR
+    workflow = _workflow(settings, class_name, generator)
+    workflow.parser.parse(reset=True)
+    network: nn.Module = workflow.parser.get_parsed_content("network_def")
+    try:
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"{path} cannot be used ({str(error).splitlines()[0]}): train it with these settings."
+        ) from error
+    return network.to(settings.torch_device).eval()

@@ -1,0 +1,136 @@
+"""A whole study: every stage for all classes and generators, each done once and gone on with after an interruption."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import logging
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser, run
+
+from monai_aggrgan.exceptions import AggrganError, InputError
+from monai_aggrgan.networks.vgg19 import load_vgg19
+from monai_aggrgan.stages import aggregate, evaluate, export, generate, prepare, report, stylise, train
+from monai_aggrgan.stages.settings import StudySettings
+
+__all__ = ["STAGES", "Study"]
+
+logger = logging.getLogger(__name__)
+
+STAGES = {
+    "prepare": prepare.tasks,
+    "train": train.tasks,
+    "generate": generate.tasks,
+    "aggregate": aggregate.tasks,
+    "stylise": stylise.tasks,
+    "export": export.tasks,
+    "evaluate": evaluate.tasks,
+    "report": report.tasks,
+}
+"""The stages in their order; each reads folders and writes folders under the study's `output_dir`."""
+
+
+class Study:
+    """From a folder of real slices to judged synthetic images.
+
+    Args:
+        options: see `monai_aggrgan.stages.StudySettings`; None stands for a default.
+
+    Raises:
+        InputError: when an option cannot be used.
+
+    Example:
+        >>> study = Study(config_dir="bundle/configs", dataset_dir="slices", output_dir="study")  # doctest: +SKIP
+        >>> study.run()  # doctest: +SKIP
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.settings = StudySettings.from_options(**options)
+
+    def run(self, *stages: str, again: bool = False) -> Path:
+        """Run the named stages, all by default, in their order; what is finished is skipped.
+
+        Args:
+            stages: names from `STAGES`.
+            again: do finished work of these stages again.
+
+        Returns:
+            Path of the report.
+
+        Raises:
+            AggrganError: when an input cannot be used or a training diverges.
+        """
+        for stage in stages:
+            if stage not in STAGES:
+                raise InputError(f"There is no stage '{stage}': the stages are {', '.join(STAGES)}.")
+        chosen = [stage for stage in STAGES if not stages or stage in stages]
+        self._check_before_hours_are_spent(chosen)
+        for stage in chosen:
+            for task in STAGES[stage](self.settings):
+                task.run(again=again)
+        return self.settings.stage_dir("report") / report.REPORT
+
+    def _check_before_hours_are_spent(self, stages: Sequence[str]) -> None:
+        folder = self.settings.output_dir
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise InputError(
+                f"--output_dir {folder} cannot be written ({error.strerror}): choose another folder."
+            ) from error
+        if "stylise" in stages:
+            load_vgg19(self.settings.vgg_weights)
+
+
+def main(options: dict[str, Any], *stages: str, again: bool = False) -> None:
+    """Build a study and run it for a command line.
+
+    An error that the user can mend is one sentence on standard error and exit status 2, without a traceback.
+    """
+    try:
+        refuse_unknown_options(sys.argv)
+        study = Study(**options)
+        report_path = study.run(*stages, again=again)
+    except AggrganError as error:
+        print(f"\n{error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    if report_path.is_file():
+        print(f"\nReport:  {report_path.resolve()}")
+    print(f"Curves:  tensorboard --logdir {study.settings.stage_dir('train').resolve()}")
+
+
+def refuse_unknown_options(arguments: Sequence[str]) -> None:
+    """Refuse an option of `python -m monai.bundle run` that no config has, which MONAI would silently ignore.
+
+    Raises:
+        InputError: naming the option and the nearest that exist.
+    """
+    if len(arguments) < 2 or not arguments[0].replace("\\", "/").endswith("monai/bundle/__main__.py"):
+        return
+    given = dict(_options(arguments[2:]))
+    files = given.get("config_file", "").strip("[]").replace("'", "").replace('"', "").split(",")
+    config = ConfigParser.load_config_files([file.strip() for file in files if file.strip()])
+    known = [*config, *inspect.signature(run).parameters]
+    for name in given:
+        if name.replace("::", "#").partition("#")[0] not in known:
+            near = difflib.get_close_matches(name, known, n=3) or sorted(config)
+            raise InputError(
+                f"There is no option --{name}: did you mean {', '.join('--' + option for option in near)}?"
+            )
+
+
+def _options(arguments: Sequence[str]) -> list[tuple[str, str]]:
+    pairs = []
+    for index, argument in enumerate(arguments):
+        if argument.startswith("--"):
+            name, _, value = argument[2:].partition("=")
+            following = arguments[index + 1] if index + 1 < len(arguments) else ""
+            pairs.append((name, value or following))
+    return pairs

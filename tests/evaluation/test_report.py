@@ -1,0 +1,161 @@
+"""The report as a browser reads it: complete, self-contained, escaped."""
+
+from __future__ import annotations
+
+import base64
+import csv
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from monai_aggrgan.evaluation.figures import contact_sheet
+from monai_aggrgan.evaluation.report import write_report
+from monai_aggrgan.evaluation.similarity import METRICS, PAIRINGS
+from monai_aggrgan.evaluation.tables import REAL_LABEL, SD_NOTE, read_results, write_pairings_table, write_table1
+from monai_aggrgan.exceptions import InputError
+
+CLASS = "<b>x"
+VOID = {"meta", "img", "br", "link"}
+
+
+class Page(HTMLParser):
+    """Text, links and strong words of a page; complains about tags that do not match."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.strong: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data.strip())
+        if self.open and self.open[-1] == "strong":
+            self.strong.append(data)
+
+
+@pytest.fixture
+def facts() -> dict[str, Any]:
+    return {
+        "title": "Phantoms & friends",
+        "generators": {"mine": "My GAN"},
+        "notices": ["These are phantoms."],
+        "data": [{"class_name": CLASS, "section": "training", "images": 12, "patients": None}],
+        "split": "by patient",
+        "seed": 7,
+        "trainings": [{"class_name": CLASS, "generator": "mine", "epochs": 3, "seconds": 552, "restarts": 1}],
+        "stages": [{"stage": "train", "seconds": 11100}, {"stage": "evaluate", "seconds": 4.21}],
+        "settings": {"image_size": 64, "learning_rate": 0.0002, "style_layers": ["relu1_1", "relu2_1"]},
+        "versions": {"monai": "1.6.1"},
+        "figures": [{"path": "sheet.png", "caption": "As Fig. 3", "alt": "Four grey squares"}],
+        "galleries": [{"path": "sheet.png", "caption": "Drawn at random"}],
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path, facts: dict[str, Any]) -> Path:
+    rows = []
+    for index, method in enumerate(("mine", "mine+style", "aggregate_ssim", "aggrgan_ssim", "real")):
+        values = {f"{m}_{p}": index + j + k / 7 for j, m in enumerate(METRICS) for k, p in enumerate(PAIRINGS)}
+        rows.append({"class_name": CLASS, "method": method, **values})
+    rows[0]["psnr_paired"] = float("inf")
+    with (tmp_path / "results.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    results = read_results(tmp_path / "results.csv")
+    write_table1(tmp_path, results, generators=facts["generators"])
+    write_pairings_table(tmp_path, results, generators=facts["generators"])
+    contact_sheet(torch.rand(4, 1, 16, 16), path=tmp_path / "sheet.png")
+    return tmp_path
+
+
+def page_of(folder: Path, facts: dict[str, Any]) -> Page:
+    return Page(write_report(folder, facts).read_text(encoding="utf-8"))
+
+
+def test_every_value_of_the_tables_is_shown_and_the_best_in_bold(folder: Path, facts: dict[str, Any]) -> None:
+    page = page_of(folder, facts)
+    for name in ("table1.csv", "pairings.csv"):
+        with (folder / name).open(newline="") as file:
+            for record in csv.DictReader(file):
+                best = record.pop("best", "").split()
+                left_out = record.pop("left_out")
+                assert set(record.values()) <= set(page.text)
+                assert {record[column] for column in best} <= set(page.strong)
+                assert left_out in " ".join(page.text)
+    assert len([tag for tag, name, value in page.attributes if (tag, name, value) == ("tr", "class", "real")]) == 2
+
+
+def test_the_page_needs_nothing_from_elsewhere(folder: Path, facts: dict[str, Any]) -> None:
+    page = page_of(folder, facts)
+    links = [value for _, name, value in page.attributes if name in ("src", "href")]
+    assert all(link.startswith(("data:image/png;base64,", "#")) or (folder / link).is_file() for link in links)
+    picture = base64.b64encode((folder / "sheet.png").read_bytes()).decode()
+    assert links.count(f"data:image/png;base64,{picture}") == 2
+    assert not {"script", "link", "iframe"} & {tag for tag, _, _ in page.attributes}
+    assert "url(" not in (folder / "report.html").read_text()
+
+
+def test_links_within_the_page_lead_somewhere(folder: Path, facts: dict[str, Any]) -> None:
+    page = page_of(folder, facts)
+    targets = {f"#{value}" for _, name, value in page.attributes if name == "id"}
+    assert {value for _, name, value in page.attributes if name == "href" and value[0] == "#"} <= targets
+
+
+def test_pictures_have_words_for_those_who_cannot_see_them(folder: Path, facts: dict[str, Any]) -> None:
+    page = page_of(folder, facts)
+    assert [v for tag, name, v in page.attributes if (tag, name) == ("img", "alt")] == [
+        "Four grey squares",
+        "Drawn at random",
+    ]
+
+
+def test_facts_are_shown_in_plain_words(folder: Path, facts: dict[str, Any]) -> None:
+    text = page_of(folder, facts).text
+    shown = ["These are phantoms.", "unknown", "12", "My GAN", "9 min 12 s", "3 h 05 min", "4.2 s", "Restarts"]
+    assert {*shown, "0.0002", "relu1_1, relu2_1", "1.6.1", "5 images judged · seed 7 · split: by patient"} <= set(text)
+    assert text.count(SD_NOTE) == 1
+    assert REAL_LABEL in text
+    assert text.index("These are phantoms.") < text.index("Data")
+
+
+def test_text_from_outside_is_escaped(folder: Path, facts: dict[str, Any]) -> None:
+    page = page_of(folder, {**facts, "notices": ["<script>alert(1)</script>"]})
+    assert CLASS in page.text and "<script>alert(1)</script>" in page.text
+    assert "Phantoms & friends" in "".join(page.text)
+
+
+def test_sections_without_facts_are_left_out(folder: Path) -> None:
+    page = page_of(folder, {"title": "Bare", "generators": {}})
+    assert not {"Read this first", "Data", "Trainings and time", "Settings and versions"} & set(page.text)
+    assert "My GAN" in page.text
+
+
+def test_what_is_missing_or_unknown_is_named(folder: Path, facts: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="facts lack generators"):
+        write_report(folder, {"title": "x"})
+    with pytest.raises(ValueError, match="facts hold notes; known are title"):
+        write_report(folder, {**facts, "notes": []})
+    with pytest.raises(InputError, match=r"no picture .*absent\.png"):
+        write_report(folder, {**facts, "figures": [{"path": "absent.png", "caption": ""}]})
+    with pytest.raises(InputError, match=r"PNG and JPEG pictures, got .*results\.csv"):
+        write_report(folder, {**facts, "figures": [{"path": "results.csv", "caption": ""}]})
+    (folder / "table1.csv").unlink()
+    with pytest.raises(InputError, match=r"no table1\.csv"):
+        write_report(folder, facts)
+    assert not (folder / "report.html").exists()

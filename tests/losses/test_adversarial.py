@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from monai_aggrgan.losses.adversarial import (
+    logistic_fake_loss,
+    logistic_generator_loss,
+    logistic_real_loss,
+    mean_score,
+    wasserstein_divergence_penalty,
+)
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def small_critic() -> nn.Sequential:
+    """Smooth and strongly curved, so that each image and each place has its own gradient."""
+    critic = nn.Sequential(nn.Flatten(), nn.Linear(9, 6), nn.Tanh(), nn.Linear(6, 1))
+    for parameter in critic.parameters():
+        nn.init.normal_(parameter, generator=torch.Generator().manual_seed(parameter.numel()))
+    return critic
+
+
+def linear_critic() -> nn.Sequential:
+    """f(x) = <w, x>, whose gradient is w everywhere."""
+    linear = nn.Linear(9, 1, bias=False)
+    linear.weight.data = draw(1, 9, seed=3)
+    return nn.Sequential(nn.Flatten(), linear)
+
+
+@pytest.mark.parametrize(
+    ("loss", "label"), [(logistic_real_loss, 1.0), (logistic_fake_loss, 0.0), (logistic_generator_loss, 1.0)]
+)
+def test_logistic_losses_are_binary_cross_entropies(loss, label):
+    logits = 10 * torch.randn(8, 1)
+    expected = binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
+    torch.testing.assert_close(loss(logits), expected)
+
+
+def test_logistic_losses_of_an_undecided_discriminator_are_log_two():
+    for loss in (logistic_real_loss, logistic_fake_loss, logistic_generator_loss):
+        assert loss(torch.zeros(4, 1)) == pytest.approx(math.log(2))
+
+
+def test_generator_still_learns_where_the_discriminator_has_won():
+    """Non-saturating: the gradient by a logit of -50 is -1, where that of log(1 - D) would vanish."""
+    logits = torch.full((1, 1), -50.0, requires_grad=True)
+    logistic_generator_loss(logits).backward()
+    assert logits.grad == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("loss", [logistic_real_loss, logistic_fake_loss, logistic_generator_loss, mean_score])
+def test_losses_of_half_precision_logits_are_float32(loss):
+    logits = torch.randn(257, 1).bfloat16()
+    assert torch.equal(loss(logits), loss(logits.float()))
+
+
+@pytest.mark.parametrize("k", [1.0, 2.0])
+@pytest.mark.parametrize("p", [2.0, 6.0])
+def test_penalty_of_a_linear_critic(p, k):
+    """grad f = w everywhere, so the penalty is k ||w||^p whatever the images."""
+    critic = linear_critic()
+    penalty = wasserstein_divergence_penalty(
+        critic, draw(4, 1, 3, 3), draw(4, 1, 3, 3, seed=1), mix=draw(4, 1, 1, 1, seed=2), k=k, p=p
+    )
+    assert penalty.shape == ()
+    torch.testing.assert_close(penalty, k * critic[1].weight.norm() ** p)
+
+
+def test_penalty_has_the_paper_values_of_k_and_p():
+    critic = linear_critic()
+    penalty = wasserstein_divergence_penalty(critic, draw(2, 1, 3, 3), draw(2, 1, 3, 3), mix=draw(2, 1, 1, 1))
+    torch.testing.assert_close(penalty, 2 * critic[1].weight.norm() ** 6)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("p", [2.0, 6.0])
+def test_penalty_of_a_quadratic_critic(p, channels):
+    """f(x) = ||x||^2 / 2 has grad f = x: the penalty measures the places themselves, each image whole."""
+    real, fake, mix = draw(4, channels, 3, 3), draw(4, channels, 3, 3, seed=1), draw(4, 1, 1, 1, seed=2)
+    penalty = wasserstein_divergence_penalty(
+        lambda images: images.square().sum((1, 2, 3))[:, None] / 2, real, fake, mix=mix, k=2.0, p=p
+    )
+    places = [(1 - a) * x + a * y for x, y, a in zip(real, fake, mix.flatten(), strict=True)]
+    expected = 2 * sum(place.square().sum().sqrt() ** p for place in places) / 4
+    torch.testing.assert_close(penalty, expected)
+
+
+@pytest.mark.parametrize(("share", "place"), [(0.0, "real"), (1.0, "fake")])
+def test_mix_is_the_share_of_fake(share, place):
+    images = {"real": draw(2, 1, 3, 3), "fake": draw(2, 1, 3, 3, seed=1)}
+    seen = []
+
+    def critic(between: Tensor) -> Tensor:
+        seen.append(between.detach())
+        return between.square().sum((1, 2, 3))
+
+    wasserstein_divergence_penalty(critic, images["real"], images["fake"], mix=torch.full((2, 1, 1, 1), share))
+    torch.testing.assert_close(seen[0], images[place])
+
+
+def test_penalty_of_a_batch_is_the_mean_over_its_images():
+    critic = small_critic()
+    real, fake, mix = draw(5, 1, 3, 3), draw(5, 1, 3, 3, seed=1), draw(5, 1, 1, 1, seed=2)
+    batch = wasserstein_divergence_penalty(critic, real, fake, mix=mix)
+    one_by_one = [
+        wasserstein_divergence_penalty(critic, real[i : i + 1], fake[i : i + 1], mix=mix[i : i + 1]) for i in range(5)
+    ]
+    assert torch.stack(one_by_one).std() > 0.1 * batch
+    torch.testing.assert_close(batch, torch.stack(one_by_one).mean())
+
+
+@pytest.mark.parametrize("p", [2.0, 6.0])
+def test_gradient_of_the_penalty_by_the_weights_of_a_linear_critic(p):
+    """d/dw k ||w||^p = k p ||w||^(p - 2) w."""
+    critic = linear_critic()
+    wasserstein_divergence_penalty(
+        critic, draw(4, 1, 3, 3), draw(4, 1, 3, 3, seed=1), mix=draw(4, 1, 1, 1), k=2.0, p=p
+    ).backward()
+    weight = critic[1].weight
+    torch.testing.assert_close(weight.grad, (2 * p * weight.norm() ** (p - 2) * weight).detach())
+
+
+def test_gradient_of_the_penalty_against_finite_differences():
+    critic = small_critic().double()
+    real, fake, mix = draw(3, 1, 3, 3).double(), draw(3, 1, 3, 3, seed=1).double(), draw(3, 1, 1, 1).double()
+
+    def penalty(weight: Tensor) -> Tensor:
+        def changed(images: Tensor) -> Tensor:
+            return torch.func.functional_call(critic, {"1.weight": weight}, images)
+
+        return wasserstein_divergence_penalty(changed, real, fake, mix=mix, p=3.0)
+
+    assert torch.autograd.gradcheck(penalty, critic[1].weight.detach().clone().requires_grad_())
+
+
+def test_penalty_of_a_flat_critic_is_zero_and_so_is_its_gradient():
+    critic = linear_critic()
+    critic[1].weight.data.zero_()
+    penalty = wasserstein_divergence_penalty(critic, draw(2, 1, 3, 3), draw(2, 1, 3, 3), mix=draw(2, 1, 1, 1))
+    penalty.backward()
+    assert penalty == 0
+    assert not critic[1].weight.grad.any()
+
+
+def test_penalty_reaches_only_the_critic():
+    critic, real, fake = small_critic(), draw(2, 1, 3, 3).requires_grad_(), draw(2, 1, 3, 3, seed=1).requires_grad_()
+    wasserstein_divergence_penalty(critic, real, fake, mix=draw(2, 1, 1, 1)).backward()
+    assert real.grad is None
+    assert fake.grad is None
+    assert critic[1].weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("build", [linear_critic, small_critic])
+def test_penalty_is_float32_under_autocast(build):
+    critic, mix = build(), draw(4, 1, 1, 1)
+    real, fake = draw(4, 1, 3, 3).bfloat16(), draw(4, 1, 3, 3, seed=1).bfloat16()
+    expected = wasserstein_divergence_penalty(critic, real.float(), fake.float(), mix=mix)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        penalty = wasserstein_divergence_penalty(critic, real, fake, mix=mix)
+    assert penalty.dtype == torch.float32
+    torch.testing.assert_close(penalty, expected, rtol=1e-6, atol=0)
+
+
+def test_other_shapes_are_refused():
+    critic, images = linear_critic(), draw(4, 1, 3, 3)
+    with pytest.raises(ValueError, match=r"shape of real \(4, 1, 3, 3\), got \(1, 1, 3, 3\)"):
+        wasserstein_divergence_penalty(critic, images, images[:1], mix=draw(4, 1, 1, 1))
+    with pytest.raises(ValueError, match=r"one number an image \(4, 1, 1, 1\), got shape \(1, 1, 1, 1\)"):
+        wasserstein_divergence_penalty(critic, images, images, mix=draw(1, 1, 1, 1))

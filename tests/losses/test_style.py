@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from monai_aggrgan.losses.style import content_loss, gram_matrix, style_loss, total_variation
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_gram_equals_eq_13_in_loops():
+    maps = random(2, 3, 4, 5)
+    vectors = maps.numpy().reshape(2, 3, 20)
+    expected = np.zeros((2, 3, 3))
+    for b, i, j, k in np.ndindex(2, 3, 3, 20):
+        expected[b, i, j] += vectors[b, i, k] * vectors[b, j, k]
+    np.testing.assert_allclose(gram_matrix(maps).numpy(), expected)
+
+
+def test_gram_forgets_where_things_are():
+    maps = random(1, 3, 4, 5)
+    shuffled = maps.flatten(2)[..., torch.randperm(20, generator=torch.Generator().manual_seed(1))].view(1, 3, 4, 5)
+    assert not torch.equal(shuffled, maps)
+    torch.testing.assert_close(gram_matrix(shuffled), gram_matrix(maps))
+
+
+def test_content_equals_eq_12_in_loops():
+    maps, content_maps = random(2, 3, 4, 5), random(2, 3, 4, 5, seed=1)
+    expected = np.zeros(2)
+    for index in np.ndindex(2, 3, 4, 5):
+        expected[index[0]] += (maps[index].item() - content_maps[index].item()) ** 2 / 2
+    np.testing.assert_allclose(content_loss(maps, content_maps).numpy(), expected)
+
+
+def test_style_equals_eq_14_in_loops():
+    maps, style_maps = random(2, 3, 4, 5), random(2, 3, 4, 5, seed=1)
+    gram, style_gram = gram_matrix(maps), gram_matrix(style_maps)
+    filters, size = 3, 20
+    expected = np.zeros(2)
+    for b, i, j in np.ndindex(2, 3, 3):
+        expected[b] += (gram[b, i, j].item() - style_gram[b, i, j].item()) ** 2 / (4 * filters**2 * size**2)
+    np.testing.assert_allclose(style_loss(gram, style_gram, map_size=20, style_map_size=20).numpy(), expected)
+
+
+def test_a_tiled_style_image_has_the_same_style():
+    maps, style_maps = random(1, 3, 4, 5), random(1, 3, 4, 5, seed=1)
+    once = style_loss(gram_matrix(maps), gram_matrix(style_maps), map_size=20, style_map_size=20)
+    tiled = gram_matrix(style_maps.tile(1, 1, 2, 3))
+    torch.testing.assert_close(style_loss(gram_matrix(maps), tiled, map_size=20, style_map_size=120), once)
+
+
+def test_total_variation_equals_eq_15_in_loops():
+    images = 255 * random(2, 1, 4, 5)
+    expected = np.zeros(2)
+    for b in range(2):
+        pixels = images[b, 0].numpy()
+        for row, column in np.ndindex(4, 5):
+            if column < 4:
+                expected[b] += (pixels[row, column + 1] - pixels[row, column]) ** 2
+            if row < 3:
+                expected[b] += (pixels[row + 1, column] - pixels[row, column]) ** 2
+    np.testing.assert_allclose(total_variation(images).numpy(), expected)
+
+
+@pytest.mark.parametrize("loss", ["content", "style", "variation"])
+def test_losses_vanish_where_nothing_differs(loss):
+    maps = random(2, 3, 4, 5)
+    gram = gram_matrix(maps)
+    value = {
+        "content": lambda: content_loss(maps, maps),
+        "style": lambda: style_loss(gram, gram, map_size=20, style_map_size=20),
+        "variation": lambda: total_variation(torch.full((2, 1, 4, 5), 128.0, dtype=torch.float64)),
+    }[loss]()
+    assert torch.equal(value, torch.zeros(2, dtype=torch.float64))
