@@ -71,7 +71,7 @@ class Study:
         chosen = [stage for stage in STAGES if not stages or stage in stages]
         self._check_before_hours_are_spent(chosen)
         for stage in chosen:
-            for task in STAGES[stage](self.settings):
+            for task in list(STAGES[stage](self.settings)):  # all are checked before the first one runs
                 task.run(again=again)
         return self.settings.stage_dir("report") / report.REPORT
 
@@ -96,11 +96,16 @@ def main(options: dict[str, Any], *stages: str, again: bool = False) -> None:
     """
     try:
         refuse_unknown_options(sys.argv)
+        if not isinstance(again, bool):
+            raise InputError(f"--again must be True or False, got '{again}'.")
         study = Study(**options)
         report_path = study.run(*stages, again=again)
     except AggrganError as error:
         print(f"\n{error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
+        raise SystemExit(130) from None
     if report_path.is_file():
         print(f"\nReport:  {report_path.resolve()}")
     print(f"Curves:  tensorboard --logdir {study.settings.stage_dir('train').resolve()}")

@@ -68,7 +68,7 @@ def read_csv_datalist(path: Path | str, *, root: Path | str | None = None) -> li
             image suffix at `root/class/<stem of image>`: one list serves copies at other sizes and formats.
 
     Raises:
-        InputError: when the list cannot be read, lacks a column, or names an image that is not there.
+        InputError: when the list cannot be read, lacks a column or a value, or names an image that is not there.
     """
     path = Path(path)
     if not path.is_file():
@@ -77,7 +77,7 @@ def read_csv_datalist(path: Path | str, *, root: Path | str | None = None) -> li
         )
     root = path.parent if root is None else Path(root)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin it with a byte order mark
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as a CSV file ({error}).") from error
@@ -85,12 +85,14 @@ def read_csv_datalist(path: Path | str, *, root: Path | str | None = None) -> li
         raise InputError(f"{path} lists no image: it needs a header line and one line an image.")
     if missing := {"image", "class"} - set(rows[0]):
         raise InputError(f"{path} has no column {', '.join(sorted(missing))}: its header is {', '.join(rows[0])}.")
+    if lacking := [number for number, row in enumerate(rows, 1) if not row["image"] or not row["class"]]:
+        raise InputError(f"{path} has no image or no class in row {lacking[0]}: fill in both.")
     by_stem = _files_by_stem(root, {row["class"] for row in rows})
     return [_item_of(row, root=root, by_stem=by_stem, source=path) for row in rows]
 
 
 def _files_by_stem(root: Path, classes: set[str]) -> dict[tuple[str, str], Path]:
-    folders = [(name, root / name) for name in classes if name and (root / name).is_dir()]
+    folders = [(name, root / name) for name in classes if (root / name).is_dir()]
     return {(name, _stem(file.name)): file for name, folder in folders for file in folder.iterdir() if _is_image(file)}
 
 

@@ -100,7 +100,7 @@ def read_image_array(folder: Path | str) -> tuple[Tensor, list[dict[str, str]]]:
     path = Path(folder) / ARRAY
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # NumPy raises many kinds, by what stands in the file's first bytes
         raise InputError(f"{path} cannot be read ({error}): delete its folder and run its stage again.") from error
     if len(array) != len(rows):
         raise InputError(f"{path} holds {len(array)} images and its manifest {len(rows)} rows: run its stage again.")

@@ -92,11 +92,12 @@ def phantom_slice(class_name: str, *, seed: int, size: int = 128, level: float =
     look_up_option(class_name, PHANTOM_CLASSES)
     if not -1 <= level <= 1:
         raise ValueError(f"level must lie in [-1, 1], got {level}")
-    rng = default_rng(seed)
-    drawing = _blank(rng, size, level)
-    brain = _paint_head(drawing, rng)
-    {"ring": _paint_ring, "blob": _paint_blob, "sellar": _paint_sellar}[class_name](drawing, rng, brain)
-    return _acquire(drawing, rng, default_rng([seed, round(1000 * (level + 1))]))
+    head, lesion = default_rng(seed).spawn(2)
+    noise = default_rng([seed, 1 + round(1000 * (level + 1))])
+    drawing = _blank(head, size, level)
+    brain = _paint_head(drawing, head)
+    {"ring": _paint_ring, "blob": _paint_blob, "sellar": _paint_sellar}[class_name](drawing, lesion, brain)
+    return _acquire(drawing, head, noise)
 
 
 def _blank(rng: Generator, size: int, level: float) -> _Drawing:
@@ -139,7 +140,8 @@ def _paint_ring(drawing: _Drawing, rng: Generator, brain: Array) -> None:
     outline = drawing.ellipse(x, y, size, size * rng.uniform(0.8, 1.2)) + 0.02 * drawing.waves(rng, length=0.25)
     swelling = outline - 0.07 + 0.03 * drawing.waves(rng, length=0.2)
     drawing.paint(np.maximum(swelling, brain), GREY - 0.08, opacity=0.8)
-    drawing.paint(np.maximum(outline, brain), ENHANCED)
+    outline = np.maximum(outline, brain)
+    drawing.paint(outline, ENHANCED)
     drawing.paint(outline + 0.05 + 0.01 * drawing.waves(rng, length=0.2), FLUID + 0.08)
 
 
@@ -243,5 +245,5 @@ def _write_all(folder: Path, patients_per_class: int, slices_per_patient: int, s
 def _write_nifti(path: Path, image: NDArray[np.float32]) -> None:
     spacing = FIELD_OF_VIEW / len(image)
     stored = np.round(image.T * INTENSITY_OF_ONE).astype(np.int16)
-    nifti = nibabel.Nifti1Image(stored, np.diag([-spacing, -spacing, 1, 1]))  # type: ignore[no-untyped-call]
+    nifti = nibabel.Nifti1Image(stored, np.diag([-spacing, -spacing, 1, 1]))
     nibabel.save(nifti, path)

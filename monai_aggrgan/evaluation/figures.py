@@ -92,7 +92,7 @@ def _write(
     FigureCanvasAgg(figure)
     greys = np.rint(canvas.clip(0, 1) * 255).astype(np.uint8)
     figure.figimage(np.stack([greys] * 3, axis=-1), origin="upper")  # a colormap would be one grey off here and there
-    text = partial(figure.text, transform=None, fontsize=font * 72 / DPI)  # places in pixels from the lower left
+    text = partial(figure.text, transform=None, fontsize=font * 72 / DPI, parse_math=False)  # pixels from lower left
     text(left + BORDER, canvas.shape[0] - line / 2, "\n".join(titles), va="top")
     for index, header in enumerate(headers):
         text(left + (index + 0.5) * width / len(columns), line + height, "\n".join(header), ha="center", va="bottom")

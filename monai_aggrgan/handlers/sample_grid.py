@@ -12,7 +12,7 @@ __all__ = ["SampleGridHandler"]
 
 
 class SampleGridHandler(TensorBoardHandler):
-    """Writes a grid of a generator's images to TensorBoard at the end of every `interval`-th epoch and of the run.
+    """Writes a grid of a generator's images to TensorBoard at the end of every `interval`-th epoch and of the last.
 
     Args:
         generator: latents (B, latent_size) to images (B, 1, H, W) in [0, 1]; shown in eval mode.
@@ -38,7 +38,10 @@ class SampleGridHandler(TensorBoardHandler):
 
     def attach(self, engine: Engine) -> None:
         """Attach to a trainer."""
-        engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.interval) | Events.COMPLETED, self)
+        engine.add_event_handler(Events.EPOCH_COMPLETED(event_filter=self._is_due), self)
+
+    def _is_due(self, engine: Engine, epoch: int) -> bool:
+        return epoch % self.interval == 0 or epoch == engine.state.max_epochs
 
     def __call__(self, engine: Engine) -> None:
         """Write the grid of this epoch."""

@@ -46,6 +46,7 @@ class StyleTransferInferer(Inferer):
     Minimises `content_weight * content + style_weight * style + total_variation_weight * tv` over the pixels with
     `torch.optim.LBFGS`, from the content image. Each image has an optimiser of its own, so it does not depend on its
     neighbours in the batch. The weights presume maps at the scale of the Oxford network, see `networks.vgg19`.
+    L-BFGS amplifies rounding: in float32 two runs on several threads end at the same loss but not at the same bits.
 
     In a `SupervisedEvaluator` over style images, `PrepareBatchExtraInput({"content": "content"})` passes the content.
 
@@ -97,23 +98,24 @@ class StyleTransferInferer(Inferer):
         self.progress = progress
         self.reports: list[StyleTransferReport] = []
 
-    def __call__(  # type: ignore[override]
+    def __call__(
         self, inputs: Tensor, network: VGG19Features, content: Tensor | None = None
     ) -> Tensor:
         """Restyle each image of `content` after the image of `inputs` at its place.
 
         Args:
             inputs: style images (B, 1, H, W) in [0, 1].
-            network: the trunk that measures style and content, on the images' device.
+            network: the trunk that measures style and content, on the images' device. Its weights' precision is that of
+                the optimisation: float32 as a rule, float64 for exact comparisons.
             content: images (B, 1, h, w) in [0, 1] to be restyled.
 
         Returns:
-            Restyled images (B, 1, h, w), float32 in [0, 1].
+            Restyled images (B, 1, h, w) in [0, 1].
 
         Raises:
             ValueError: when `content` is missing, or not one grey image for each style image.
         """
-        styles, contents = _checked(inputs, content)
+        styles, contents = _checked(inputs, content, dtype=next(network.parameters()).dtype)
         self.reports = []
         restyled = []
         pairs = zip(styles[:, None], contents[:, None], strict=True)
@@ -187,7 +189,7 @@ class _Descent:
         """Take that many iterations and evaluate the last; return how many were taken: fewer if no way leads down."""
         taken = self.iterations
         self.optimizer.param_groups[0]["max_iter"] = iterations
-        self.optimizer.step(self.evaluate)  # type: ignore[no-untyped-call]
+        self.optimizer.step(self.evaluate)
         self.evaluate()
         return self.iterations - taken
 
@@ -198,7 +200,7 @@ class _Descent:
         self.optimizer.zero_grad()
         image = self.content + self.change / 255
         loss = self.objective(image)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.losses.append(loss.item())
         if not math.isfinite(self.losses[-1]):
             raise FloatingPointError(f"loss {self.losses[-1]} after {self.iterations} iterations")
@@ -207,12 +209,12 @@ class _Descent:
         return self.losses[-1]
 
 
-def _checked(styles: Tensor, contents: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Both batches as plain float32 tensors without history."""
+def _checked(styles: Tensor, contents: Tensor | None, *, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Both batches as plain tensors without history."""
     if contents is None:
         raise ValueError("content is missing: the images (B, 1, h, w) to be restyled; inputs are their style images")
     for name, images in (("inputs", styles), ("content", contents)):
         if images.ndim != 4 or images.shape[1] != 1 or len(images) != len(styles):
             raise ValueError(f"{name} must be (B, 1, H, W), B = {len(styles)} as in inputs, got {tuple(images.shape)}")
-    styles, contents = (convert_to_tensor(images.detach(), dtype=torch.float32) for images in (styles, contents))
+    styles, contents = (convert_to_tensor(images.detach(), dtype=dtype) for images in (styles, contents))
     return styles, contents

@@ -39,7 +39,7 @@ def histogram_kl_divergence(judged: Tensor, reference: Tensor) -> Tensor:
     if judged.ndim != 4 or judged.shape[1] != 1 or judged.shape != reference.shape:
         raise ValueError(f"images must be (B, 1, H, W) alike, got {tuple(judged.shape)} and {tuple(reference.shape)}")
     p, q = _histograms(judged), _histograms(reference)
-    return (p * (p / q).log()).sum(dim=1).clamp_min(0)  # rounding can leave -1e-8
+    return torch.sum(p * torch.log(p / q), dim=1).clamp(min=0)  # rounding can leave -1e-8
 
 
 def _histograms(images: Tensor) -> Tensor:
@@ -47,8 +47,8 @@ def _histograms(images: Tensor) -> Tensor:
     levels = (convert_to_tensor(images, track_meta=False) * (LEVELS - 1)).round().clamp(0, LEVELS - 1).long().flatten(1)
     first_bin = LEVELS * torch.arange(len(levels), device=levels.device)[:, None]
     counts = torch.bincount((levels + first_bin).flatten(), minlength=LEVELS * len(levels)).view(-1, LEVELS)
-    shares = counts / levels.shape[1] + SMOOTHING
-    return shares / shares.sum(dim=1, keepdim=True)
+    shares: Tensor = counts / levels.shape[1] + SMOOTHING
+    return torch.div(shares, shares.sum(dim=1, keepdim=True))
 
 
 class HistogramKLMetric(RegressionMetric):

@@ -51,7 +51,7 @@ def pairwise_ssim(judged: Tensor, references: Tensor, *, memory_budget: int | No
     scores = judged.new_empty(len(judged), len(references))
     with _full_precision(judged.device.type):
         judged_moments, reference_moments = (_moments(images, rows, columns) for images in (judged, references))
-        for i, j in _blocks(len(judged), len(references), pairs=budget // (4 * judged[0].nbytes)):
+        for i, j in _blocks(len(judged), len(references), pairs=budget // (16 * height * width)):
             cross = rows @ ((judged[i, None] * references[j]) @ columns.T)
             scores[i, j] = _ssim_of_moments(judged_moments[i, None], reference_moments[j], cross)
     return scores
@@ -103,13 +103,13 @@ def best_matches(
     """
     if not 1 <= count <= len(judged_pool):
         raise ValueError(f"count must be 1 to {len(judged_pool)}, the size of the pool, got {count}")
-    if isinstance(metric, str):
-        metric = look_up_option(metric, {"ssim": pairwise_ssim, "psnr": pairwise_psnr})
+    named: dict[str, PairwiseMetric] = {"ssim": pairwise_ssim, "psnr": pairwise_psnr}
+    compare = named[look_up_option(metric, named.keys())] if isinstance(metric, str) else metric
     scores = torch.empty(len(references), 0, device=references.device)
     indices = torch.empty(len(references), 0, dtype=torch.long, device=references.device)
     for start in range(0, len(judged_pool), POOL_CHUNK):
         chunk = judged_pool[start : start + POOL_CHUNK].to(references.device)
-        chunk_scores = metric(chunk, references).T.nan_to_num(-torch.inf, torch.inf, -torch.inf)
+        chunk_scores = compare(chunk, references).T.nan_to_num(-torch.inf, torch.inf, -torch.inf)
         chunk_indices = torch.arange(start, start + len(chunk), device=references.device).expand_as(chunk_scores)
         scores, order = torch.cat([scores, chunk_scores], 1).sort(dim=1, descending=True, stable=True)
         indices = torch.cat([indices, chunk_indices], 1).gather(1, order)[:, :count]

@@ -13,10 +13,9 @@ __all__ = ["SharpnessDifferenceMetric", "sharpness_difference"]
 def sharpness_difference(judged: Tensor, reference: Tensor) -> Tensor:
     """SD = 10 log10(1 / nabla), nabla the mean absolute difference of the images' backward differences.
 
-    The backward difference of f is 2 f(i, j) - f(i-1, j) - f(i, j-1); it is linear, so the difference of the two is that
-    of the difference image. The first row and column, which have no predecessor, are left out of the mean. Images that
-    differ by a constant have the same sharpness: SD is infinite, as PSNR is for identical images, and so is any mean
-    over images that holds such a pair.
+    The backward difference of f is 2 f(i, j) - f(i-1, j) - f(i, j-1). It is linear: the difference of two is that of
+    the difference image. The first row and column, which have no predecessor, are left out of the mean. Images that
+    are identical, or differ by a constant, have SD inf, as PSNR has; so has every mean that holds such a pair.
 
     The paper prints values near 28, which these formulas do not give on 8-bit images without integer overflow.
 

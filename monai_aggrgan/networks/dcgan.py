@@ -13,6 +13,7 @@ from functools import partial
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from monai.utils.module import look_up_option
 from torch import Tensor, nn
 
@@ -25,6 +26,26 @@ _NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
+class _UpsampleConvolution(nn.Conv2d):
+    """Nearest upsampling x2, then a 4x4 convolution: (B, inputs, H, W) to (B, outputs, 2H, 2W).
+
+    A 4x4 kernel has no middle: three pixels of zeros, one before and two after, keep the size. Upsampling repeats
+    every pixel in a 2x2 block, so the two steps are one transposed convolution whose 5x5 kernel holds the sums of 2x2
+    blocks of the turned 4x4 kernel: the same values with 25/4 instead of 16 multiplications a pixel, and no copy.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 4, bias=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        turned = F.pad(self.weight.flip(2, 3), (1, 1, 1, 1))
+        kernel = 4 * F.avg_pool2d(turned, 2, stride=1).transpose(0, 1)
+        return F.conv_transpose2d(maps, kernel, stride=2, padding=2, output_padding=1)
+
+
+_TransposedConvolution = partial(nn.ConvTranspose2d, kernel_size=4, stride=2, padding=1, bias=False)
+
+
 class _Generator(nn.Module):
     """Latents (B, latent_size) to images (B, 1, H, W) in [0, 1]: a projection to 4x4 maps, then stages that double."""
 
@@ -35,7 +56,7 @@ class _Generator(nn.Module):
         latent_size: int,
         seed: int,
         *,
-        upsample: Callable[[int, int], list[nn.Module]],
+        upsample: Callable[[int, int], nn.Module],
         activation: nn.Module,
     ) -> None:
         super().__init__()
@@ -45,8 +66,8 @@ class _Generator(nn.Module):
             projection = nn.ConvTranspose2d(latent_size, widths[0], 4, bias=False)
             layers = [nn.Unflatten(1, (latent_size, 1, 1)), projection, nn.BatchNorm2d(widths[0]), activation]
             for inputs, outputs in pairwise(widths):
-                layers += [*upsample(inputs, outputs), nn.BatchNorm2d(outputs), activation]
-            self.layers = nn.Sequential(*layers, *upsample(widths[-1], 1))
+                layers += [upsample(inputs, outputs), nn.BatchNorm2d(outputs), activation]
+            self.layers = nn.Sequential(*layers, upsample(widths[-1], 1))
         _initialise(self, seed)
 
     def forward(self, latent: Tensor) -> Tensor:
@@ -74,7 +95,9 @@ class DCGAN1Generator(_Generator):
 
     def __init__(self, *, image_size: int = 128, base_width: int = 64, latent_size: int = 100, seed: int = 0) -> None:
         activation = nn.LeakyReLU(0.2, inplace=True)
-        super().__init__(image_size, base_width, latent_size, seed, upsample=_convolve_enlarged, activation=activation)
+        super().__init__(
+            image_size, base_width, latent_size, seed, upsample=_UpsampleConvolution, activation=activation
+        )
 
 
 class DCGAN2Generator(_Generator):
@@ -88,7 +111,7 @@ class DCGAN2Generator(_Generator):
     def __init__(self, *, image_size: int = 128, base_width: int = 64, latent_size: int = 100, seed: int = 0) -> None:
         activation = nn.ReLU(inplace=True)
         super().__init__(
-            image_size, base_width, latent_size, seed, upsample=_convolve_transposed, activation=activation
+            image_size, base_width, latent_size, seed, upsample=_TransposedConvolution, activation=activation
         )
 
 
@@ -183,16 +206,6 @@ def _stage_widths(image_size: int, base_width: int) -> list[int]:
         raise ValueError(f"image_size must be a power of two >= 16 (16, 32, 64, 128, 256...), got {image_size}")
     stages = image_size.bit_length() - 3
     return [base_width * min(2**stage, 8) for stage in range(stages)]
-
-
-def _convolve_enlarged(inputs: int, outputs: int) -> list[nn.Module]:
-    """A 4x4 kernel has no middle: three pixels of zeros, one before and two after, keep the size."""
-    padding = nn.ZeroPad2d((1, 2, 1, 2))
-    return [nn.Upsample(scale_factor=2, mode="nearest"), padding, nn.Conv2d(inputs, outputs, 4, bias=False)]
-
-
-def _convolve_transposed(inputs: int, outputs: int) -> list[nn.Module]:
-    return [nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)]
 
 
 def _initialise(network: nn.Module, seed: int) -> None:

@@ -1,6 +1,6 @@
 """VGG-19 as a measure of style and content: its feature maps up to relu5_1, with average pooling.
 
-The paper's loss weights (5, 100, 0.001) belong to the original Oxford network, whose maps have the means `OXFORD_MEANS`.
+The paper's loss weights (5, 100, 0.001) belong to the original Oxford network, whose maps have means `OXFORD_MEANS`.
 Content grows with the square of a map's scale and style with its fourth power, so other weights need `scales`.
 """
 

@@ -74,7 +74,7 @@ def _notices(settings: StudySettings) -> list[str]:
     unknown = sum(row["patient"] == "" for row in rows)
     if unknown and settings.held_out_fold is None:
         notices.append(
-            f"Patients are unknown for {unknown} of {len(rows)} images. Slices of one patient may stand on both sides of"
+            f"Patients are unknown for {unknown} of {len(rows)} images. Slices of one patient may be on both sides of"
             " the split, so every comparison with held-out images, the real-against-real row included, is too good."
         )
     if settings.vgg_weights == "random":

@@ -171,9 +171,13 @@ class StudySettings:
         return self.output_dir.joinpath(stage, *parts)
 
     def prepared_classes(self) -> list[str]:
-        """Classes that the stage `prepare` wrote, in the data set's order."""
+        """Classes that the stage `prepare` wrote, in the data set's order; of them those in `classes`, if given."""
         rows = read_manifest(self.stage_dir("prepare"))
-        return list(dict.fromkeys(row["class_name"] for row in rows))
+        prepared = list(dict.fromkeys(row["class_name"] for row in rows))
+        for name in self.classes or ():
+            if name not in prepared:
+                raise InputError(f"Class '{name}' is not prepared in {self.output_dir}: it has {', '.join(prepared)}.")
+        return [name for name in prepared if self.classes is None or name in self.classes]
 
     def as_json(self) -> dict[str, Any]:
         """All options as plain values, paths as text."""

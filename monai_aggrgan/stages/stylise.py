@@ -10,16 +10,17 @@ from pathlib import Path
 import torch
 from ignite.engine import State
 from monai.engines import PrepareBatchExtraInput
+from torch import Tensor
 
 from monai_aggrgan.data.image_folder import read_image_folder
-from monai_aggrgan.data.manifest import MANIFEST
+from monai_aggrgan.data.manifest import MANIFEST, read_manifest
 from monai_aggrgan.data.prepared import PreparedSlices
 from monai_aggrgan.handlers.image_folder_saver import ImageFolderSaver
 from monai_aggrgan.inferers.style_transfer import StyleTransferInferer
 from monai_aggrgan.networks.vgg19 import VGG19Features, load_vgg19, measured_scales
 from monai_aggrgan.stages.aggregate import ids_of, run_evaluator
 from monai_aggrgan.stages.settings import StudySettings
-from monai_aggrgan.stages.task import Task
+from monai_aggrgan.stages.task import Task, digest_of
 
 __all__ = ["METHODS", "style_features", "tasks"]
 
@@ -35,6 +36,7 @@ SCALE_IMAGES = 8
 def tasks(settings: StudySettings) -> Iterator[Task]:
     """One task for each class and method."""
     sources = METHODS | {name: f"{name}+style" for name in settings.generators}
+    weights = Path(settings.vgg_weights).expanduser()
     features = cache(partial(style_features, settings))  # loaded when the first task needs it, once
     for class_name in settings.prepared_classes():
         for source, method in sources.items():
@@ -45,7 +47,7 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
                 settings={
                     "style_iterations": settings.style_iterations,
                     "style_tolerance": settings.style_tolerance,
-                    "vgg_weights": Path(settings.vgg_weights).name,
+                    "vgg_weights": digest_of(weights) if weights.is_file() else settings.vgg_weights,
                 },
                 inputs=[content / MANIFEST],
                 work=partial(_stylise, settings=settings, content_dir=content, method=method, features=features),
@@ -55,11 +57,16 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
 def style_features(settings: StudySettings) -> VGG19Features:
     """VGG-19 on the study's device, its maps scaled to the Oxford network's on training images of every class."""
     prepared = settings.stage_dir("prepare")
-    slices = [PreparedSlices(prepared, class_name=name).images[:SCALE_IMAGES] for name in settings.prepared_classes()]
+    classes = dict.fromkeys(row["class_name"] for row in read_manifest(prepared))  # whichever are stylised now
+    slices = [_evenly_spaced(PreparedSlices(prepared, class_name=name).images) for name in classes]
     network = load_vgg19(settings.vgg_weights, seed=settings.seed)
     scales = measured_scales(network, torch.cat(slices))
     logger.info("VGG-19 feature scales: %s", ", ".join(f"{layer} x{scale:.3g}" for layer, scale in scales.items()))
     return load_vgg19(settings.vgg_weights, scales=scales, seed=settings.seed).to(settings.torch_device)
+
+
+def _evenly_spaced(images: Tensor) -> Tensor:
+    return images[:: max(1, len(images) // SCALE_IMAGES)][:SCALE_IMAGES]
 
 
 def _stylise(

@@ -22,17 +22,21 @@ from monai_aggrgan.stages.task import Task
 __all__ = ["GENERATOR", "load_generator", "tasks"]
 
 GENERATOR = "generator.pt"
-IRRELEVANT = (
-    "dataset_dir",
-    "output_dir",
-    "bundle_root",
-    "device",
-    "initialize",
-    "run",
-    "finalize",
-    "imports",
-    "max_epochs",
-)
+IRRELEVANT = {
+    *("imports", "bundle_root", "dataset_dir", "output_dir", "device", "initialize", "run", "finalize", "max_epochs"),
+    *("log_interval", "image_interval", "validation_interval", "validation_pool", "validation_images", "validate"),
+    *(
+        "writer",
+        "progress",
+        "checkpoint",
+        "checkpoint_interval",
+        "latest_checkpoint",
+        "when_to_save",
+        "resume",
+        "export",
+    ),
+}
+"""Settings of the training configs that change where and what is reported, not what is trained."""
 
 
 def tasks(settings: StudySettings) -> Iterator[Task]:
@@ -50,10 +54,10 @@ def _task(settings: StudySettings, class_name: str, generator: str) -> Task:
             known = ", ".join(sorted(key for key in config if not key.startswith("_")))
             raise InputError(f"--training has '{name}', which train_{generator}.yaml does not: it has {known}.")
     merged: dict[str, Any] = {**config, **overrides}
-    plain = {
-        key: value for key, value in merged.items() if key not in IRRELEVANT and not isinstance(value, (dict, list))
-    }
-    parts = {key: value for key, value in merged.items() if key not in IRRELEVANT and isinstance(value, (dict, list))}
+    merged["train"] = {key: value for key, value in merged["train"].items() if key != "handlers"}
+    deciding = {key: value for key, value in merged.items() if key not in IRRELEVANT}
+    plain = {key: value for key, value in deciding.items() if not isinstance(value, (dict, list))}
+    parts = {key: value for key, value in deciding.items() if key not in plain}
     return Task(
         name=f"train {settings.labels[generator]} on {class_name}",
         folder=settings.stage_dir("train", class_name, generator),

@@ -67,7 +67,7 @@ def test_best_is_highest_but_lowest_for_kl_by_class_and_never_real(tmp_path: Pat
     rows = [
         row("a", "dcgan1", ssim_paired=0.4, psnr_paired=18, kl_paired=0.3, sd_paired=20),
         row("a", "mine", ssim_paired=0.4001, psnr_paired=17, kl_paired=0.2, sd_paired=21),
-        row("a", "real", ssim_paired=0.9, psnr_paired=90, kl_paired=0.0, sd_paired=90),
+        row("a", "real", ssim_paired=0.9, psnr_paired=18, kl_paired=0.1, sd_paired=21),
         row("b", "mine", ssim_paired=0.1, psnr_paired=1, kl_paired=9, sd_paired=1),
     ]
     write_table1(tmp_path, rows, generators=GENERATORS)
@@ -75,7 +75,7 @@ def test_best_is_highest_but_lowest_for_kl_by_class_and_never_real(tmp_path: Pat
     assert best == ["SSIM PSNR", "SSIM KL-divergence SD", "", "SSIM PSNR KL-divergence SD"]  # 0.400 twice: both bold
     lines = (tmp_path / "table1.md").read_text().splitlines()
     assert "| a | DCGAN-1 | **0.400** | **18.00** | 0.300 | 20.00 | 1 |" in lines
-    assert f"|  | *{REAL_LABEL}* | 0.900 | 90.00 | 0.000 | 90.00 | 1 |" in lines
+    assert f"|  | *{REAL_LABEL}* | 0.900 | 18.00 | 0.100 | 21.00 | 1 |" in lines
 
 
 def test_pairings_table_holds_every_pairing_of_every_method(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from monai.engines import PrepareBatchExtraInput, SupervisedEvaluator
 from monai.networks.layers import GaussianFilter
 from PIL import Image
 
-from monai_aggrgan.inferers.style_transfer import StyleTransferInferer
+from monai_aggrgan.inferers.style_transfer import StyleTransferInferer, StyleTransferReport
 from monai_aggrgan.losses.style import content_loss, gram_matrix, style_loss, total_variation
 from monai_aggrgan.networks.vgg19 import CONTENT_LAYER, STYLE_LAYERS, VGG19Features, load_vgg19, measured_scales
 
@@ -24,6 +26,15 @@ def smooth(batch: int, size: int, seed: int) -> torch.Tensor:
     noise = torch.rand(batch, 1, size, size, generator=torch.Generator().manual_seed(seed))
     blurred = GaussianFilter(2, sigma=1.5)(noise)
     return ((blurred - 0.3) / 0.4 * 255).round().clamp(0, 255) / 255
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Several threads sum in an order of their own, and L-BFGS amplifies the rounding."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +50,12 @@ def contents() -> torch.Tensor:
 @pytest.fixture(scope="module")
 def network(styles: torch.Tensor) -> VGG19Features:
     return load_vgg19("random", scales=measured_scales(load_vgg19("random"), styles))
+
+
+@pytest.fixture(scope="module")
+def precise_network(network: VGG19Features) -> VGG19Features:
+    """For comparisons of one sum with another: in float32 they part by grey levels within ten iterations."""
+    return copy.deepcopy(network).double()
 
 
 def literal_objective(network: VGG19Features, image: torch.Tensor, style: torch.Tensor, content: torch.Tensor):
@@ -60,10 +77,10 @@ def test_no_iterations_return_the_content(network, styles, contents):
     assert inferer.reports[0].stopped_by == "max_iterations"
 
 
-def test_follows_torchs_lbfgs_on_the_sum_of_losses(network, styles, contents):
-    style, content = styles[:1], contents[:1]
+def test_follows_torchs_lbfgs_on_the_sum_of_losses(precise_network, styles, contents):
+    network, style, content = precise_network, styles[:1].double(), contents[:1].double()
     image = (255 * content).requires_grad_()
-    optimizer = torch.optim.LBFGS([image], max_iter=6, tolerance_grad=0, tolerance_change=0, history_size=3)
+    optimizer = torch.optim.LBFGS([image], max_iter=9, tolerance_grad=0, tolerance_change=0, history_size=5)
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
@@ -72,17 +89,15 @@ def test_follows_torchs_lbfgs_on_the_sum_of_losses(network, styles, contents):
         return loss
 
     optimizer.step(closure)
-    inferer = StyleTransferInferer(
-        max_iterations=6, patience=4, history_size=3, relative_tolerance=0
-    )  # steps of 4 and 2
+    inferer = StyleTransferInferer(max_iterations=9, patience=4, history_size=5, relative_tolerance=0)  # 4, 4 and 1
     restyled = inferer(style, network, content=content)
     (report,) = inferer.reports
     initial = literal_objective(network, 255 * content, style, content).item()
     final = literal_objective(network, image.detach(), style, content).item()
-    assert report.iterations == 6
-    assert report.initial_loss == pytest.approx(initial, rel=1e-5)
-    assert report.final_loss == pytest.approx(final, rel=1e-3) and final < 0.8 * initial
-    torch.testing.assert_close(restyled, (image.detach() / 255).clamp(0, 1), rtol=0, atol=1e-3)
+    assert report.iterations == 9
+    assert report.initial_loss == pytest.approx(initial, rel=1e-9)
+    assert report.final_loss == pytest.approx(final, rel=1e-9) and final < 0.7 * initial
+    torch.testing.assert_close(restyled, (image.detach() / 255).clamp(0, 1), rtol=0, atol=1e-8)
 
 
 def test_a_long_patience_is_not_cut_short(network, styles, contents):
@@ -91,13 +106,21 @@ def test_a_long_patience_is_not_cut_short(network, styles, contents):
     assert (inferer.reports[0].iterations, inferer.reports[0].stopped_by) == (30, "max_iterations")
 
 
-def test_the_batch_equals_its_images_one_by_one(network, styles, contents):
-    inferer = StyleTransferInferer(max_iterations=6)
-    together = inferer(styles, network, content=contents)
+def test_a_small_objective_is_no_reason_to_stop(network, styles, contents):
+    weights = {"content_weight": 5e-20, "style_weight": 1e-18, "total_variation_weight": 1e-23}
+    inferer = StyleTransferInferer(max_iterations=3, relative_tolerance=0, **weights)
+    inferer(styles[:1], network, content=contents[:1])
+    assert inferer.reports[0].iterations == 3
+
+
+def test_the_batch_equals_its_images_one_by_one(precise_network, styles, contents):
+    inferer = StyleTransferInferer(max_iterations=4)
+    together = inferer(styles, precise_network, content=contents)
     assert len(inferer.reports) == 2
-    alone = torch.cat([inferer(styles[i : i + 1], network, content=contents[i : i + 1]) for i in range(2)])
-    assert torch.equal(together, alone)
-    assert len(inferer.reports) == 1
+    for i in range(2):
+        alone = inferer(styles[i : i + 1], precise_network, content=contents[i : i + 1])
+        torch.testing.assert_close(alone, together[i : i + 1], rtol=0, atol=1e-8)
+        assert len(inferer.reports) == 1
 
 
 def test_an_image_in_its_own_style_has_only_its_variation_to_lose(network, contents):
@@ -115,35 +138,37 @@ def test_nothing_to_gain_is_converged_at_once(network, contents):
     }
 
 
-def test_stops_when_too_little_is_gained(network, styles, contents):
-    patient = StyleTransferInferer(patience=4, relative_tolerance=0.2, max_iterations=60)
-    patient(styles[:1], network, content=contents[:1])
-    (report,) = patient.reports
-    assert report.stopped_by == "converged"
-    assert 4 < report.iterations < 60 and report.iterations % 4 == 0
-    losses = []
-    for iterations in (report.iterations - 8, report.iterations - 4, report.iterations):
-        exact = StyleTransferInferer(max_iterations=iterations, relative_tolerance=0)
-        exact(styles[:1], network, content=contents[:1])
-        assert (exact.reports[0].iterations, exact.reports[0].stopped_by) == (iterations, "max_iterations")
-        losses.append(exact.reports[0].final_loss)
-    assert losses[1] <= 0.8 * losses[0] and losses[2] > 0.8 * losses[1]
+def test_stops_when_patience_iterations_gain_too_little(network, styles, contents):
+    def report(**options: float) -> StyleTransferReport:
+        inferer = StyleTransferInferer(patience=4, **options)
+        inferer(styles[:1], network, content=contents[:1])
+        return inferer.reports[0]
+
+    four = report(max_iterations=4, relative_tolerance=0)
+    gain = 1 - four.final_loss / four.initial_loss
+    assert 0.05 < gain < 0.95
+    stopped = report(max_iterations=6, relative_tolerance=1.02 * gain)
+    assert (stopped.iterations, stopped.stopped_by) == (4, "converged")
+    assert stopped.final_loss == pytest.approx(four.final_loss, rel=1e-3)
+    continued = report(max_iterations=6, relative_tolerance=0.98 * gain)
+    assert (continued.iterations, continued.stopped_by) == (6, "max_iterations")
 
 
 def test_a_loss_that_overflows_keeps_the_best_image(network, styles, contents):
-    calls = []
+    class Breaking(VGG19Features):
+        """Its ninth maps are infinite: after two calls for the targets and one for the content, the sixth iteration."""
 
-    def breaks(images: torch.Tensor) -> dict[str, torch.Tensor]:
-        calls.append(images)
-        maps = network(images)
-        return {name: value * float("inf") for name, value in maps.items()} if len(calls) == 9 else maps
+        def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+            seen.append(images.detach())
+            return {name: maps * (torch.inf if len(seen) == 9 else 1) for name, maps in super().forward(images).items()}
 
+    seen: list[torch.Tensor] = []
     inferer = StyleTransferInferer(relative_tolerance=0)
-    restyled = inferer(styles[:1], breaks, content=contents[:1])
+    restyled = inferer(styles[:1], Breaking(scales=network.scales), content=contents[:1])
     (report,) = inferer.reports
-    assert (report.iterations, report.stopped_by) == (6, "not finite")  # two calls measure the targets, one the content
+    assert (report.iterations, report.stopped_by) == (6, "not finite")
     assert report.final_loss < report.initial_loss
-    assert any(torch.equal(restyled, images.detach().clamp(0, 1)) for images in calls[2:8])
+    assert any(torch.equal(restyled, images.clamp(0, 1)) for images in seen[2:8])
 
 
 def test_a_content_without_a_finite_loss_is_returned(network, styles, contents):
@@ -172,8 +197,8 @@ def test_runs_in_an_evaluator_under_autocast_and_gives_plain_tensors(network, st
         evaluator.run()
     restyled = evaluator.state.output["pred"]
     assert type(restyled) is torch.Tensor and not restyled.requires_grad
-    assert torch.equal(restyled, inferer(styles, network, content=contents))
-    assert not torch.equal(restyled, contents)
+    torch.testing.assert_close(restyled, inferer(styles, network, content=contents), rtol=0, atol=1e-3)
+    assert (restyled - contents).abs().max() > 0.05
     assert restyled.min() >= 0 and restyled.max() <= 1
 
 

@@ -93,7 +93,7 @@ def test_initial_weights_have_the_standard_deviation_of_the_dcgan_paper(build):
 
 def test_generators_differ_in_how_they_upsample():
     upsampling = [
-        module for module in DCGAN1Generator(image_size=64, base_width=2).modules() if isinstance(module, nn.Upsample)
+        module for module in DCGAN1Generator(image_size=64, base_width=2).modules() if isinstance(module, nn.Conv2d)
     ]
     transposed = [
         module
@@ -102,6 +102,22 @@ def test_generators_differ_in_how_they_upsample():
     ]
     assert len(upsampling) == 4
     assert [module.stride for module in transposed] == [(1, 1), *[(2, 2)] * 4]
+
+
+def test_upsampling_convolution_is_upsampling_then_convolution():
+    layer = DCGAN1Generator(image_size=16, base_width=3).layers[-1].double()
+    maps = torch.randn(2, 3, 5, 7, dtype=torch.float64, requires_grad=True)
+    enlarged = nn.functional.interpolate(maps, scale_factor=2, mode="nearest")
+    expected = nn.functional.conv2d(nn.functional.pad(enlarged, (1, 2, 1, 2)), layer.weight)
+    torch.testing.assert_close(layer(maps), expected)
+    target = torch.randn_like(expected)
+    inputs = (maps, layer.weight)
+    for ours, theirs in zip(
+        torch.autograd.grad((layer(maps) * target).sum(), inputs),
+        torch.autograd.grad((expected * target).sum(), inputs),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("build", GENERATORS)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from monai_aggrgan.transforms.intensity import scale_to_unit
+
+
+def _noise(dtype: str = "float64", *, size: int = 100) -> np.ndarray:
+    return np.random.default_rng(0).normal(1000, 100, (size, size)).astype(dtype)
+
+
+def test_8_bit_pixels_are_divided_by_255():
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    scaled = scale_to_unit(pixels)
+    assert scaled.dtype == torch.float32
+    np.testing.assert_array_equal(scaled.numpy(), pixels.astype(np.float32) / 255)
+
+
+def test_a_dark_8_bit_image_stays_dark():
+    assert scale_to_unit(np.full((4, 4), 51, np.uint8)).unique().tolist() == pytest.approx([0.2])
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "int16", "int32", "float32", "float64", ">u2", ">f4"])
+def test_other_pixels_run_from_percentile_to_percentile(dtype):
+    pixels = _noise(dtype)
+    scaled = scale_to_unit(pixels)
+    bottom, top = np.percentile(pixels, (0.5, 99.5))
+    expected = ((pixels.astype(np.float64) - bottom) / (top - bottom)).clip(0, 1)
+    assert scaled.dtype == torch.float32
+    np.testing.assert_allclose(scaled.numpy(), expected, atol=1e-5)
+    assert ((scaled == 0).float().mean() - 0.005).abs() < 0.003
+    assert ((scaled == 1).float().mean() - 0.005).abs() < 0.003
+
+
+def test_the_percentiles_are_arguments():
+    scaled = scale_to_unit(np.arange(101.0), lower=10, upper=60)
+    np.testing.assert_allclose(scaled.numpy(), ((np.arange(101) - 10) / 50).clip(0, 1), atol=1e-6)
+
+
+def test_a_linear_change_of_units_makes_no_difference():
+    pixels = _noise()
+    assert torch.allclose(scale_to_unit(pixels), scale_to_unit(pixels * 7 - 3000), atol=1e-5)
+
+
+def test_a_few_outliers_do_not_darken_the_slice():
+    pixels = _noise()
+    spoiled = pixels.copy()
+    spoiled[0, :20] = 1e6
+    assert (scale_to_unit(spoiled) - scale_to_unit(pixels)).abs()[1:].mean() < 0.03
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32", "bool"])
+def test_a_constant_slice_is_black(dtype):
+    scaled = scale_to_unit(np.ones((4, 4), dtype))
+    assert scaled.dtype == torch.float32
+    assert scaled.abs().max() == 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_slice_with_fewer_bright_pixels_than_the_percentiles_leave_out():
+    pixels = np.full((64, 64), 10, np.uint16)
+    pixels[0, :4] = (4010, 2010, 1010, 10)
+    scaled = scale_to_unit(pixels)
+    assert scaled[0, :4].tolist() == [1, 0.5, 0.25, 0]
+    assert scaled[1:].abs().max() == 0
+
+
+def test_the_result_is_a_plain_tensor():
+    assert not isinstance(scale_to_unit(_noise()), MetaTensor)
+    assert not isinstance(scale_to_unit(np.zeros((2, 2), np.uint8)), MetaTensor)
