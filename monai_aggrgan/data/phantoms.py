@@ -92,7 +92,7 @@ def phantom_slice(class_name: str, *, seed: int, size: int = 128, level: float =
     look_up_option(class_name, PHANTOM_CLASSES)
     if not -1 <= level <= 1:
         raise ValueError(f"level must lie in [-1, 1], got {level}")
-    head, lesion = default_rng(seed).spawn(2)
+    head, lesion = (default_rng(child) for child in SeedSequence(seed).spawn(2))
     noise = default_rng([seed, 1 + round(1000 * (level + 1))])
     drawing = _blank(head, size, level)
     brain = _paint_head(drawing, head)
@@ -189,7 +189,7 @@ def write_phantoms(
         patients_per_class: heads a class.
         slices_per_patient: neighbouring slices a head.
         size: height and width in pixels.
-        seed: the set; image i does not depend on how many follow.
+        seed: the set; the first heads of a class are the same however many follow.
 
     Returns:
         The folder.

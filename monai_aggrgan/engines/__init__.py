@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
-from monai_aggrgan.engines.latent_gan_trainer import LatentGanTrainer, LatentSource, latest_checkpoint
+from monai_aggrgan.engines.latent_gan_trainer import (
+    LatentGanTrainer,
+    LatentSource,
+    checkpoint_epoch,
+    latest_checkpoint,
+)
 
-__all__ = ["LatentGanTrainer", "LatentSource", "latest_checkpoint"]
+__all__ = ["LatentGanTrainer", "LatentSource", "checkpoint_epoch", "latest_checkpoint"]

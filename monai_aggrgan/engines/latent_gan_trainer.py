@@ -18,7 +18,7 @@ from monai_aggrgan.data.latents import derived_seed
 from monai_aggrgan.exceptions import TrainingDiverged
 from monai_aggrgan.losses.objectives import AdversarialObjective
 
-__all__ = ["LatentGanTrainer", "LatentSource", "latest_checkpoint"]
+__all__ = ["LatentGanTrainer", "LatentSource", "checkpoint_epoch", "latest_checkpoint"]
 
 PRECISIONS = ("float32", "bfloat16", "auto")
 
@@ -189,5 +189,9 @@ def _raise_again(engine: Engine, error: Exception) -> None:
 
 def latest_checkpoint(folder: Path | str, *, pattern: str = "checkpoint_*.pt") -> Path | None:
     """The checkpoint of the highest epoch in a folder, by the number that ends its name; None when there is none."""
-    found = sorted(Path(folder).glob(pattern), key=lambda path: int(path.stem.rpartition("_")[2]))
-    return found[-1] if found else None
+    return max(Path(folder).glob(pattern), key=checkpoint_epoch, default=None)
+
+
+def checkpoint_epoch(checkpoint: Path | None) -> int:
+    """The epoch after which a checkpoint was saved, from the number that ends its name; 0 for None."""
+    return 0 if checkpoint is None else int(checkpoint.stem.rpartition("_")[2])

@@ -21,12 +21,19 @@ __all__ = ["AggregationInferer", "AggregationReport", "edge_weighted_mean", "sob
 def sobel_magnitude(images: Tensor) -> Tensor:
     """Edge strength (N, 1, H, W) of images (N, 1, H, W): root of the squared Sobel gradients, border pixels repeated.
 
-    The kernels sum to 1 over their positive half, so an ideal step of height 1 has strength 1 or less.
+    The kernels sum to 1 over their positive half, so an upright step of height 1 has strength 1. Differences are taken
+    before sums, so that flat areas have strength 0 and not a rounding error, which Algorithm 1 would take for an edge.
     """
-    smooth, difference = images.new_tensor([1, 2, 1]) / 4, images.new_tensor([-1, 0, 1])
-    kernels = torch.stack([torch.outer(smooth, difference), torch.outer(difference, smooth)])[:, None]
-    gradients = F.conv2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), kernels)
-    return gradients.square().sum(dim=1, keepdim=True).sqrt()
+    padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
+    across = _smooth(padded[..., 2:] - padded[..., :-2], dim=-2)
+    down = _smooth(padded[..., 2:, :] - padded[..., :-2, :], dim=-1)
+    return (across.square() + down.square()).sqrt()
+
+
+def _smooth(differences: Tensor, *, dim: int) -> Tensor:
+    length = differences.shape[dim] - 2
+    before, middle, after = (differences.narrow(dim, start, length) for start in range(3))
+    return (before + 2 * middle + after) / 4
 
 
 def edge_weighted_mean(candidates: Tensor, scores: Tensor, *, sigma: float = 1.0, gaussian: str = "filter") -> Tensor:
@@ -58,10 +65,12 @@ def edge_weighted_mean(candidates: Tensor, scores: Tensor, *, sigma: float = 1.0
         raise ValueError(f"sigma must be positive, got {sigma}")
     candidates = candidates.float()
     strength = _gaussian_of_edges(candidates.flatten(0, 1), sigma=sigma, gaussian=gaussian).view_as(candidates)
-    by_edge = strength / strength.sum(dim=1, keepdim=True).clamp(min=torch.finfo(strength.dtype).tiny)
+    smallest = torch.finfo(strength.dtype).tiny  # below it digits are lost: it counts as zero
+    by_edge = strength / strength.sum(dim=1, keepdim=True).clamp(min=smallest)
     by_score = _score_weights(scores).to(candidates)[..., None, None, None]
-    everywhere_edge = (strength > 0).all(dim=1, keepdim=True)
-    return (torch.where(everywhere_edge, by_edge, by_score) * candidates).sum(dim=1)
+    everywhere_edge = (strength >= smallest).all(dim=1, keepdim=True)
+    merged = (torch.where(everywhere_edge, by_edge, by_score) * candidates).sum(dim=1)
+    return merged.clamp(0, 1)  # the weights sum to 1 but for rounding
 
 
 def _gaussian_of_edges(images: Tensor, *, sigma: float, gaussian: str) -> Tensor:
@@ -70,7 +79,8 @@ def _gaussian_of_edges(images: Tensor, *, sigma: float, gaussian: str) -> Tensor
     if gaussian == "function":
         return torch.exp(-edges.square() / (2 * sigma**2))
     smoothing = GaussianFilter(2, sigma, truncated=4.0, approx="sampled").to(edges.device)
-    return smoothing(edges)
+    with torch.autocast(edges.device.type, enabled=False):  # a convolution in half precision blurs the weights
+        return smoothing(edges)
 
 
 def _score_weights(scores: Tensor) -> Tensor:

@@ -98,7 +98,7 @@ class StyleTransferInferer(Inferer):
         self.progress = progress
         self.reports: list[StyleTransferReport] = []
 
-    def __call__(
+    def __call__(  # type: ignore[override]
         self, inputs: Tensor, network: VGG19Features, content: Tensor | None = None
     ) -> Tensor:
         """Restyle each image of `content` after the image of `inputs` at its place.

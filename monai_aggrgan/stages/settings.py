@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,11 @@ __all__ = ["StudySettings"]
 
 PAPER_GENERATORS = ("dcgan1", "dcgan2", "wgan_div")
 CHOICES = {"mixed_sizes": ("refuse", "resize"), "bad_files": ("refuse", "skip"), "gaussian": ("filter", "function")}
+RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
+    "held_out_fraction": (lambda value: 0 < value < 1, "between 0 and 1"),
+    "sigma": (lambda value: 0 < value < math.inf, "above 0"),
+    "style_tolerance": (lambda value: 0 <= value < 1, "from 0 to below 1"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +94,8 @@ class StudySettings:
         Raises:
             InputError: when an option has a value that cannot be used.
         """
+        if unknown := [name for name in options if name not in cls.__dataclass_fields__]:
+            raise InputError(f"There is no option '{unknown[0]}': there are {', '.join(cls.__dataclass_fields__)}.")
         given = {name: value for name, value in options.items() if value is not None}
         for name in ("config_dir", "dataset_dir", "output_dir", "datalist"):
             if name in given:
@@ -114,6 +122,8 @@ class StudySettings:
                 raise InputError(f"--{name} must be one of {', '.join(allowed)}, got '{getattr(self, name)}'.")
         for name, least in {"pool_size": 1, "references": 1, "top_k": 1, "style_iterations": 0, "seed": 0}.items():
             self._check_number(name, least)
+        for name in RANGES:
+            self._check_range(name)
         self._check_number("image_size", 16)
         if self.image_size & (self.image_size - 1):
             raise InputError(f"--image_size must be a power of two such as 64, 128 or 256, got {self.image_size}.")
@@ -123,6 +133,9 @@ class StudySettings:
             raise InputError("--held_out_fold needs --datalist, the CSV that says which fold an image is in.")
         if not isinstance(self.training, Mapping):
             raise InputError(f"--training must be a mapping such as \"{{'base_width': 32}}\", got {self.training!r}.")
+        for name in ("classes", "generators"):
+            if getattr(self, name) == ():
+                raise InputError(f"--{name} names none: name at least one, or omit the option.")
         self._check_generators()
         self.torch_device  # noqa: B018  refuses a device that is not there
 
@@ -130,6 +143,11 @@ class StudySettings:
         value = getattr(self, name)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(f"--{name} must be a whole number of at least {least}, got {value!r}.")
+
+    def _check_range(self, name: str) -> None:
+        value, (inside, wanted) = getattr(self, name), RANGES[name]
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not inside(value):
+            raise InputError(f"--{name} must be a number {wanted}, got {value!r}.")
 
     def _check_generators(self) -> None:
         known = sorted(path.stem.removeprefix("train_") for path in self.config_dir.glob("train_*.yaml"))

@@ -59,8 +59,7 @@ class Task:
         if record and (again or self._changed(record["settings"], wanted)):
             self._start_over(record["settings"], wanted, again=again)
             record = None
-        spent = record["seconds"] if record and not record["finished"] else 0.0
-        self._do(wanted, spent)
+        self._do(wanted, spent=record["seconds"] if record else 0.0)
         return True
 
     def _digests(self) -> dict[str, str]:

@@ -14,7 +14,7 @@ from torch import nn
 
 from monai_aggrgan.data.latents import derived_seed
 from monai_aggrgan.data.manifest import MANIFEST, sha256_of
-from monai_aggrgan.engines.latent_gan_trainer import latest_checkpoint
+from monai_aggrgan.engines.latent_gan_trainer import checkpoint_epoch, latest_checkpoint
 from monai_aggrgan.exceptions import AggrganError, InputError
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.task import Task
@@ -113,8 +113,7 @@ def _train(folder: Path, settings: StudySettings, class_name: str, generator: st
 
 
 def _refuse_fewer_epochs(folder: Path, workflow: ConfigWorkflow) -> None:
-    checkpoint = latest_checkpoint(folder)
-    trained, wanted = int(checkpoint.stem.rpartition("_")[2]) if checkpoint else 0, workflow.parser["max_epochs"]
+    trained, wanted = checkpoint_epoch(latest_checkpoint(folder)), workflow.parser["max_epochs"]
     if trained > wanted:
         raise InputError(f"{folder} is trained for {trained} epochs already, more than the {wanted} asked for.")
 

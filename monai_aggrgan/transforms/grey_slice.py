@@ -40,13 +40,18 @@ class LoadGreySlice(Transform):
     def _read(self, path: Path | str) -> tuple[np.ndarray, dict[str, Any]]:
         reader = _reader_for(str(path))
         try:
-            pixels, metadata = reader.get_data(reader.read(path))
+            image = reader.read(path)
+            pixels, metadata = reader.get_data(image)
         except Exception as error:  # readers raise whatever their library raises
             raise InputError(f"{path} cannot be read as an image ({error}): replace the file or remove it.") from error
         if metadata.get("mode") in ("RGB", "RGBA", "CMYK", "YCbCr", "P", "PA", "LA", "La"):
             raise InputError(
                 f"{path} is a colour image (mode {metadata['mode']}); grey is wanted: convert it to grey first."
             )
+        if (pages := getattr(image, "n_frames", 1)) > 1:
+            raise InputError(f"{path} has {pages} pages; a 2-D grey slice is wanted: save single slices of it first.")
+        if pixels.dtype.kind not in "buif":
+            raise InputError(f"{path} has pixels of type {pixels.dtype}; real numbers are wanted: save it as such.")
         return pixels, metadata
 
 
