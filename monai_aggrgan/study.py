@@ -120,7 +120,9 @@ def refuse_unknown_options(arguments: Sequence[str]) -> None:
     if len(arguments) < 2 or not arguments[0].replace("\\", "/").endswith("monai/bundle/__main__.py"):
         return
     given = dict(_options(arguments[2:]))
-    files = given.get("config_file", "").strip("[]").replace("'", "").replace('"', "").split(",")
+    if "config_file" not in given:  # it is named in an --args_file, as MONAI allows
+        return
+    files = given["config_file"].strip("[]").replace("'", "").replace('"', "").split(",")
     config = ConfigParser.load_config_files([file.strip() for file in files if file.strip()])
     known = [*config, *inspect.signature(run).parameters]
     for name in given:

@@ -61,8 +61,10 @@ def _list(settings: StudySettings) -> list[SliceItem]:
 
 def _refuse_unusable_names(items: list[SliceItem]) -> None:
     for name in {item["class_name"] for item in items}:
-        if not name or name in (".", "..") or set(name) & set('/\\:*?"<>|\0'):
-            raise InputError(f"'{name}' cannot be the name of a class, for it names folders: rename it.")
+        if not name or name in (".", "..") or set(name) & set('/\\:*?"<>|\0') or name[0] in "$@%":
+            raise InputError(
+                f"'{name}' cannot be the name of a class, for it names folders and stands in configs: rename it."
+            )
     by_id: dict[str, str] = {}
     for item in items:
         if (other := by_id.setdefault(_id(item), item["image"])) != item["image"]:

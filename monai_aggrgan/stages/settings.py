@@ -131,12 +131,11 @@ class StudySettings:
             self._check_number("max_epochs", 1)
         if self.held_out_fold is not None and self.datalist is None:
             raise InputError("--held_out_fold needs --datalist, the CSV that says which fold an image is in.")
-        if not isinstance(self.training, Mapping):
-            raise InputError(f"--training must be a mapping such as \"{{'base_width': 32}}\", got {self.training!r}.")
         for name in ("classes", "generators"):
             if getattr(self, name) == ():
                 raise InputError(f"--{name} names none: name at least one, or omit the option.")
         self._check_generators()
+        self._check_training()
         self.torch_device  # noqa: B018  refuses a device that is not there
 
     def _check_number(self, name: str, least: int) -> None:
@@ -158,6 +157,18 @@ class StudySettings:
         for name in self.generators:
             if name not in known:
                 raise InputError(f"There is no generator '{name}': {self.config_dir} knows {', '.join(known)}.")
+
+    def _check_training(self) -> None:
+        if not isinstance(self.training, Mapping):
+            raise InputError(f"--training must be a mapping such as \"{{'base_width': 32}}\", got {self.training!r}.")
+        for generator in self.generators:
+            known = self.raw_config(generator)
+            for name in self.training:
+                if name not in known:
+                    raise InputError(
+                        f"--training has '{name}', which train_{generator}.yaml does not: it has"
+                        f" {', '.join(sorted(key for key in known if not key.startswith('_')))}."
+                    )
 
     @cached_property
     def torch_device(self) -> torch.device:

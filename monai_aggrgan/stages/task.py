@@ -59,23 +59,25 @@ class Task:
         if record and (again or self._changed(record["settings"], wanted)):
             self._start_over(record["settings"], wanted, again=again)
             record = None
-        self._do(wanted, spent=record["seconds"] if record else 0.0)
+        self._do(wanted, record)
         return True
 
     def _digests(self) -> dict[str, str]:
         manifests = {f"{folder.parent.name}/{folder.name}": digest_of(folder / MANIFEST) for folder in self.upstream}
         return manifests | {path.name: digest_of(path) for path in self.inputs}
 
-    def _do(self, wanted: Mapping[str, Any], spent: float) -> None:
+    def _do(self, wanted: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
+        spent = before["seconds"] if before else 0.0
         self.folder.mkdir(parents=True, exist_ok=True)
         _write_record(self.folder, {"name": self.name, "settings": wanted, "finished": False, "seconds": spent})
         logger.info("%s: started", self.name)
         start = time.monotonic()
         try:
             self.work(self.folder)
-        except BaseException:
+        except BaseException as error:
             spent += time.monotonic() - start
-            _write_record(self.folder, {"name": self.name, "settings": wanted, "finished": False, "seconds": spent})
+            unfinished = {"name": self.name, "settings": wanted, "finished": False, "seconds": spent}
+            _write_record(self.folder, before if before and isinstance(error, InputError) else unfinished)
             raise
         spent = round(spent + time.monotonic() - start, 2)
         _write_record(self.folder, {"name": self.name, "settings": wanted, "finished": True, "seconds": spent})

@@ -49,10 +49,6 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
 def _task(settings: StudySettings, class_name: str, generator: str) -> Task:
     config = settings.raw_config(generator)
     overrides = _overrides(settings, class_name, generator)
-    for name in settings.training:
-        if name not in config:
-            known = ", ".join(sorted(key for key in config if not key.startswith("_")))
-            raise InputError(f"--training has '{name}', which train_{generator}.yaml does not: it has {known}.")
     merged: dict[str, Any] = {**config, **overrides}
     merged["train"] = {key: value for key, value in merged["train"].items() if key != "handlers"}
     deciding = {key: value for key, value in merged.items() if key not in IRRELEVANT}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def test_a_class_that_was_not_prepared(folder):
 
 def test_a_side_with_nothing_on_it(folder):
     write_image_array(folder / "other", torch.rand(1, 1, 4, 4), [{"section": "training"}])
-    with pytest.raises(InputError, match="Class 'other' has no held_out images in .*: prepare it again"):
+    with pytest.raises(InputError, match=r"Class 'other' has no held_out images in .*: prepare it again"):
         PreparedSlices(folder, class_name="other", section="held_out")
 
 
@@ -75,13 +76,13 @@ def test_every_index_comes_once_an_epoch():
     for epoch in range(5):
         found = _epoch(batches, epoch)
         assert [len(batch) for batch in found] == [4, 4, 4]
-        assert sorted(sum(found, [])) == list(range(12))
+        assert sorted(chain(*found)) == list(range(12))
 
 
 def test_what_fills_no_batch_is_another_part_each_epoch():
     batches = ShuffledBatches(10, batch_size=4)
     assert len(batches) == 2
-    left_out = [set(range(10)) - set(sum(_epoch(batches, epoch), [])) for epoch in range(20)]
+    left_out = [set(range(10)) - set(chain(*_epoch(batches, epoch))) for epoch in range(20)]
     assert {len(part) for part in left_out} == {2}
     assert set.union(*left_out) == set(range(10))
 
@@ -122,7 +123,7 @@ def test_the_loader_gives_the_samplers_batches(folder):
         expected = _epoch(ShuffledBatches(5, batch_size=2, seed=5), epoch)
         found = [batch["image"] for batch in loader]
         assert [batch.shape for batch in found] == [(2, 1, 4, 4)] * 2
-        assert torch.equal(torch.cat(found), slices.images[sum(expected, [])])
+        assert torch.equal(torch.cat(found), slices.images[list(chain(*expected))])
 
 
 def test_the_loader_leaves_the_global_generator_alone(folder):

@@ -86,12 +86,20 @@ def test_a_fraction_that_leaves_a_side_empty(fraction):
         ([_item(0)], "Class 'a' has 0 training images and needs 2"),
         (_patients(1), "Class 'a' has 0 training images and needs 2"),
         (_patients(5, slices=1), "Class 'a' has 1 held-out images and needs 2"),
-        (_patients(5) + [_item(0, "b", "p0")], "Class 'b' has . (training|held-out) images and needs 2: add images"),
+        ([*_patients(5), _item(0, "b", "p0")], "Class 'b' has . (training|held-out) images and needs 2: add images"),
     ],
 )
 def test_a_class_that_is_too_small_for_two_sides(items, message):
     with pytest.raises(InputError, match=message):
         split_by_patient(items)
+
+
+def test_a_class_counts_the_patients_that_another_has_held_out():
+    items = _patients(20, class_name="t1") + _patients(40, class_name="t2")
+    for seed in range(5):
+        sides = split_by_patient(items, held_out_fraction=0.25, seed=seed)
+        held_out = {item["patient"] for item, side in zip(items, sides, strict=True) if side == HELD_OUT}
+        assert len(held_out) == 10
 
 
 def _folds(pattern: str, *, class_name: str = "a") -> list[SliceItem]:
@@ -126,5 +134,5 @@ def test_a_patient_in_several_training_folds_is_not_torn():
 
 
 def test_a_class_missing_on_one_side_of_the_folds():
-    with pytest.raises(InputError, match="Class 'b' has 0 held-out images and needs 2.*--classes"):
+    with pytest.raises(InputError, match=r"Class 'b' has 0 held-out images and needs 2.*--classes"):
         split_by_fold(_folds("1122") + _folds("1133", class_name="b"), held_out_fold="2")

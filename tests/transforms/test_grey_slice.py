@@ -177,7 +177,9 @@ def test_damaged_files_are_named(tmp_path, name, kind):
     path.unlink()
     if kind != "absent":
         path.write_bytes({"truncated": whole[: len(whole) // 2], "empty": b"", "text": b"no image"}[kind])
-    with pytest.raises(InputError, match=rf"{path.name} cannot be read as an image .*replace the file or remove it"):
+    with pytest.raises(
+        InputError, match=rf"(?s){path.name} cannot be read as an image .*replace the file or remove it"
+    ):
         load(path)
 
 
@@ -261,7 +263,7 @@ def test_the_aspect_ratio_is_kept(size):
 
 
 def test_a_checkerboard_becomes_grey():
-    board = (torch.arange(128)[:, None] + torch.arange(128)) % 2
+    board = (torch.arange(96)[:, None] + torch.arange(96)) % 2  # sampled at every third pixel it would stay itself
     small = resize_square(board.float()[None], size=32)
     assert (small[:, 2:-2, 2:-2] - 0.5).abs().max() < 0.01
 
