@@ -101,7 +101,7 @@ def main(options: dict[str, Any], *stages: str, again: bool = False) -> None:
         study = Study(**options)
         report_path = study.run(*stages, again=again)
     except AggrganError as error:
-        print(f"\n{error}", file=sys.stderr)
+        print(f"\n{' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("\nInterrupted. The same command goes on from here.", file=sys.stderr)

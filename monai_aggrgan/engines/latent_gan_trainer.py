@@ -105,6 +105,7 @@ class LatentGanTrainer(Trainer):
         self.collapse_after, self.min_diversity = collapse_after, min_diversity
         self.autocast_dtype = _autocast_dtype(precision, self.state.device)
         self._random = torch.Generator(device=self.state.device)
+        self._diversity = torch.tensor(torch.inf)  # of the last step of the generator
         self.logger.setLevel(logging.INFO)
         self.add_event_handler(Events.EPOCH_STARTED, self._start_epoch)
         self.add_event_handler(Events.EPOCH_COMPLETED, self._check_health)  # before any handler saves a checkpoint
@@ -146,8 +147,8 @@ class LatentGanTrainer(Trainer):
             terms = self.objective.generator_terms(self.critic, fake, latent)
         terms = _minimise(terms, self.generator_optimizer)
         self.critic.requires_grad_(True)
-        diversity = fake.detach().std(dim=0, correction=0).mean()
-        return {f"generator/{name}": value for name, value in terms.items()} | {"generator/diversity": diversity}
+        self._diversity = fake.detach().std(dim=0, correction=0).mean()
+        return {f"generator/{name}": value for name, value in terms.items()} | {"generator/diversity": self._diversity}
 
     def _autocast(self) -> torch.autocast:
         dtype = self.autocast_dtype
@@ -162,8 +163,7 @@ class LatentGanTrainer(Trainer):
         for part, network in (("generator", self.generator), ("critic", self.critic)):
             if not all(bool(torch.isfinite(weight).all()) for weight in network.state_dict().values()):
                 raise TrainingDiverged(f"{where}: the {part} has weights that are NaN or infinite; {kept}")
-        diversity = engine.state.output.get("generator/diversity")
-        if engine.state.iteration >= self.collapse_after and diversity is not None and diversity < self.min_diversity:
+        if engine.state.iteration >= self.collapse_after and self._diversity < self.min_diversity:
             raise TrainingDiverged(f"{where}: the generator collapsed, every image it makes is the same; {kept}")
 
 

@@ -67,8 +67,11 @@ def _refuse_unusable_names(items: list[SliceItem]) -> None:
             )
     by_id: dict[str, str] = {}
     for item in items:
-        if (other := by_id.setdefault(_id(item), item["image"])) != item["image"]:
-            raise InputError(f"{other} and {item['image']} would both be image {_id(item)}: rename one of them.")
+        if other := by_id.get(_id(item)):
+            raise InputError(
+                f"{other} and {item['image']} would both be image {_id(item)}: rename or remove one of them."
+            )
+        by_id[_id(item)] = item["image"]
 
 
 def _fingerprint(item: SliceItem) -> str:
