@@ -1,4 +1,4 @@
-"""What a person may give wrongly: each is answered by one sentence that names it and the remedy, before hours are spent."""
+"""What a person may give wrongly: one sentence names it and the remedy, before hours are spent."""
 
 from __future__ import annotations
 
@@ -46,8 +46,10 @@ def slices(tmp_path: Path) -> Path:
 
 
 def study(dataset_dir: Path, **options: object) -> Study:
+    """A study of all stages that would be quick if it were not refused."""
     given = {"config_dir": CONFIGS, "dataset_dir": dataset_dir, "output_dir": dataset_dir.parent / "study"}
-    return Study(**{**given, "image_size": 16, "vgg_weights": "random", "max_epochs": 1, **options})
+    quick = {"image_size": 16, "max_epochs": 1, "pool_size": 2, "references": 1, "style_iterations": 0}
+    return Study(**{**given, **quick, "vgg_weights": "random", **options})
 
 
 def refused(run: Callable[[], object], message: str) -> str:
@@ -110,12 +112,16 @@ def test_a_class_missing_on_one_side_of_the_folds(slices):
 
 def test_a_class_of_one_patient(slices):
     datalist = write_datalist(slices, lambda name, n: "", lambda name, n: "p" if name == "a" else f"q{n}")
-    refused(study(slices, datalist=datalist).run, r"Class 'a' has 0 training images and needs 2: add .*\(and patients\)")
+    refused(
+        study(slices, datalist=datalist).run, r"Class 'a' has 0 training images and needs 2: add .*\(and patients\)"
+    )
 
 
 def test_a_patient_torn_between_folds(slices):
     datalist = write_datalist(slices, lambda name, n: str(n % 2), lambda name, n: f"{name}{n // 2}")
-    sentence = refused(study(slices, datalist=datalist, held_out_fold=1).run, "10 patients have slices in fold 1 and in")
+    sentence = refused(
+        study(slices, datalist=datalist, held_out_fold=1).run, "10 patients have slices in fold 1 and in"
+    )
     assert "a0" not in sentence  # a patient's name has no business in a message
 
 
@@ -153,7 +159,7 @@ def test_rgb_or_3d_where_grey_2d_is_wanted(slices, name, pixels, message):
     assert str(path) in sentence and "--bad_files skip" in sentence
 
 
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.98])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
 def test_a_truncated_png(slices, share):
     path = slices / "a" / "3.png"
     whole = path.read_bytes()
@@ -191,7 +197,7 @@ def test_mixed_sizes(slices):
 
 def test_two_files_of_one_name(slices):
     save(slices / "a" / "0.bmp", grey())
-    refused(study(slices).run, r"0.bmp and .*0.png would both be image a/0: rename one of them")
+    refused(study(slices).run, r"0.bmp and .*0.png would both be image a/0: rename or remove one of them")
 
 
 def test_a_class_name_that_no_folder_can_have(slices):
@@ -235,7 +241,10 @@ def test_a_wrong_stage(slices):
 
 
 def test_an_unknown_training_setting_before_anything_runs(slices):
-    sentence = refused(lambda: study(slices, training={"batchsize": 8}), r"--training has 'batchsize', which train_dcgan1.yaml does not: it has .*batch_size")
+    sentence = refused(
+        lambda: study(slices, training={"batchsize": 8}),
+        r"--training has 'batchsize', which train_dcgan1.yaml does not: it has .*batch_size",
+    )
     assert "learning_rate" in sentence
 
 
@@ -260,7 +269,9 @@ def test_an_unknown_option_on_the_command_line_is_told_with_the_nearest():
     equals = [*options(), "--colour=red"]
     refused(lambda: refuse_unknown_options(equals), "no option --colour: did you mean --")
     both = f"['{CONFIGS / 'study.yaml'}','{CONFIGS / 'quickstart.yaml'}']"
-    refused(lambda: refuse_unknown_options(options(config_file=both, patient="3")), "--patient: did you mean --patients")
+    refused(
+        lambda: refuse_unknown_options(options(config_file=both, patient="3")), "--patient: did you mean --patients"
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ BOTTOM = {"data", "transforms", "networks", "losses", "metrics", "optimizers"}
 MIDDLE = {"engines", "inferers", "handlers"}
 FREE = {"exceptions"}
 ALLOWED = {
-    **dict.fromkeys(FREE, set()),
+    **{name: set() for name in FREE},
     **dict.fromkeys(BOTTOM, FREE),
     **dict.fromkeys(MIDDLE, FREE | BOTTOM),
     "evaluation": FREE | BOTTOM | {"inferers"},
@@ -27,6 +27,9 @@ ALLOWED = {
 
 BREAKING = {"torchvision": "its CUDA build breaks beside CPU torch", "timm": "it imports torchvision"}
 DANGEROUS = {name: "loading a pickle runs what is in it" for name in ("pickle", "dill", "joblib")}
+
+
+LOADERS = ("torch.load", "torch.hub.load_state_dict_from_url")
 
 
 def sources(folder: Path) -> list[Path]:
@@ -63,7 +66,7 @@ def unsafe_loads(tree: ast.AST) -> list[int]:
     calls = {id(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
     lines = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("torch.load", "torch.hub.load_state_dict_from_url"):
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in LOADERS:
             keywords = {keyword.arg: keyword.value for keyword in calls[id(node)].keywords} if id(node) in calls else {}
             told = keywords.get("weights_only")
             if not (isinstance(told, ast.Constant) and told.value is True):
@@ -107,7 +110,9 @@ def test_weights_are_loaded_as_weights_only():
 
 
 def test_the_rules_see_what_they_should():
-    sideways = ast.parse("def late():\n    from monai_aggrgan.networks import dcgan\n    import monai_aggrgan.stages.task")
+    sideways = ast.parse(
+        "def late():\n    from monai_aggrgan.networks import dcgan\n    import monai_aggrgan.stages.task"
+    )
     assert parts_used(sideways) == {"networks", "stages"}
     assert parts_used(ast.parse("from monai_aggrgan import metrics")) == {"metrics"}
     reached = "import monai_aggrgan\nmonai_aggrgan.study.main()\nprint(monai_aggrgan.__version__)"

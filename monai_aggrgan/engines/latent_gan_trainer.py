@@ -59,7 +59,6 @@ class LatentGanTrainer(Trainer):
         critic_steps: steps of the critic for one of the generator.
         seed: of latents, dropout and interpolation.
         precision: `float32`, `bfloat16` (autocast), or `auto`: bfloat16 on GPUs that have it and on CPUs with AMX.
-            On CPUs with AVX-512 alone, bfloat16 was measured to be slower than float32.
         collapse_after: iterations after which an image without variation counts as collapse.
         min_diversity: `generator/diversity` below which the generator counts as collapsed.
         name: what error messages call this training.

@@ -176,6 +176,13 @@ def test_the_inferer_follows_a_generator_that_learns(generator):
     assert not torch.equal(inferer(references, learner), before)
 
 
+def test_the_inferers_pool_begins_with_seed_0_and_has_the_size_asked_for(generator):
+    pool = make_pool(generator, seeds=range(13))
+    answers = SelectionInferer(pool_size=12)(pool[[0, 11, 12]], generator)
+    torch.testing.assert_close(answers[:2], pool[[0, 11]], rtol=0, atol=1e-6)
+    assert not torch.allclose(answers[2], pool[12], rtol=0, atol=1e-3)
+
+
 def test_no_pool_a_wrong_metric_or_another_size_is_refused():
     with pytest.raises(ValueError, match="at least one generator, got none"):
         select_candidates(images(1, seed=0), {})

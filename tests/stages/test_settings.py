@@ -126,7 +126,7 @@ def test_prepared_classes_are_those_wanted_in_the_data_sets_order(tmp_path):
     write_manifest(tmp_path / "prepare", rows)
     assert settings(output_dir=tmp_path).prepared_classes() == ["tabby", "ginger", "black"]
     assert settings(output_dir=tmp_path, classes=["black", "tabby"]).prepared_classes() == ["tabby", "black"]
-    with pytest.raises(InputError, match="Class 'white' is not prepared in .*: it has tabby, ginger, black"):
+    with pytest.raises(InputError, match=r"Class 'white' is not prepared in .*: it has tabby, ginger, black"):
         settings(output_dir=tmp_path, classes="white").prepared_classes()
     with pytest.raises(InputError, match="run the stage that writes this folder first"):
         settings(output_dir=tmp_path / "nowhere").prepared_classes()

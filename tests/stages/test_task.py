@@ -150,7 +150,7 @@ def test_precious_work_is_refused_when_an_input_has_changed(task, tmp_path):
     source.write_text("a")
     task(work, precious=True, inputs=[source]).run()
     source.write_text("b")
-    with pytest.raises(InputError, match="inputs .*source.csv"):
+    with pytest.raises(InputError, match=r"inputs .*source\.csv"):
         task(work, precious=True, inputs=[source]).run()
 
 

@@ -1,0 +1,204 @@
+"""The bundle: its training configs load, are complete, and say what the paper says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow
+
+import monai_aggrgan
+from monai_aggrgan.data import write_image_array
+from monai_aggrgan.losses import LogisticObjective, WassersteinDivergenceObjective
+from monai_aggrgan.stages import StudySettings
+from monai_aggrgan.study import STAGES
+
+BUNDLE = Path(__file__).resolve().parents[1] / "bundles" / "brain_mri_aggrgan"
+CONFIGS = BUNDLE / "configs"
+GENERATORS = ("dcgan1", "dcgan2", "wgan_div", "wgan_div_conv")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> Path:
+    """A prepared data set of one class, six images of 16x16, two of them held out."""
+    folder = tmp_path_factory.mktemp("prepare")
+    images = torch.rand(6, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    sections = ["training"] * 4 + ["held_out"] * 2
+    rows = [{"id": f"glioma/{i}", "class_name": "glioma", "section": side} for i, side in enumerate(sections)]
+    write_image_array(folder / "glioma", images, rows)
+    return folder
+
+
+def files(generator: str) -> list[str]:
+    return [str(CONFIGS / "train.yaml"), str(CONFIGS / f"train_{generator}.yaml")]
+
+
+def workflow(generator: str, prepared: Path, output_dir: Path, **options: Any) -> ConfigWorkflow:
+    given = {"dataset_dir": str(prepared), "output_dir": str(output_dir), "image_size": 16, "base_width": 4}
+    return ConfigWorkflow(
+        config_file=files(generator),
+        workflow_type="train",
+        logging_file=False,
+        bundle_root=str(BUNDLE),
+        **{**given, "device": "$torch.device('cpu')", **options},
+    )
+
+
+def written(generator: str) -> dict[str, Any]:
+    """What the configs of a generator say, merged, nothing evaluated."""
+    return ConfigParser.load_config_files(files(generator))
+
+
+def network(generator: str, name: str, **options: Any) -> torch.nn.Module:
+    """The network `network_def` or `critic_def` as the configs build it."""
+    parser = ConfigParser()
+    parser.read_config(files(generator))
+    parser.update({"base_width": 2, **options})
+    return parser.get_parsed_content(name)
+
+
+@pytest.mark.parametrize("generator", GENERATORS)
+def test_a_training_config_is_a_complete_monai_workflow(generator, prepared, tmp_path):
+    training = workflow(generator, prepared, tmp_path)
+    training.initialize()
+    assert training.check_properties() == []
+    assert len(training.train_dataset) == 4
+    assert training.bundle_root == str(BUNDLE)
+    training.finalize()
+
+
+@pytest.mark.parametrize("generator", GENERATORS)
+def test_a_training_config_trains_on_its_own(generator, prepared, tmp_path):
+    training = workflow(generator, prepared, tmp_path, max_epochs=1, validation_interval=1, batch_size=2)
+    for step in (training.initialize, training.run, training.finalize):
+        step()
+    assert {path.name for path in tmp_path.iterdir()} >= {"generator.pt", "checkpoint_1.pt", "tensorboard"}
+    state = torch.load(tmp_path / "generator.pt", weights_only=True)
+    network(generator, "network_def", image_size=16, base_width=4).load_state_dict(state)
+
+
+PAPER = {
+    "dcgan1": {"batch_size": 64, "learning_rate": 2e-4, "max_epochs": 1000, "betas": [0.5, 0.999], "critic_steps": 1},
+    "dcgan2": {"batch_size": 128, "learning_rate": 2e-4, "max_epochs": 650, "betas": [0.5, 0.999], "critic_steps": 1},
+    "wgan_div": {"batch_size": 32, "learning_rate": 1e-3, "max_epochs": 1000, "betas": [0.5, 0.999], "critic_steps": 5},
+    "wgan_div_conv": {"learning_rate": 2e-4, "betas": [0.0, 0.9], "critic_steps": 4},  # Wu et al. 2018
+}
+LATENTS = {"dcgan1": 100, "dcgan2": 100, "wgan_div": 128}
+
+
+@pytest.mark.parametrize("generator", GENERATORS)
+def test_hyper_parameters_are_the_papers(generator):
+    config = written(generator)
+    assert {name: config[name] for name in PAPER[generator]} == PAPER[generator]
+    for optimizer in (config["generator_optimizer"], config["critic_optimizer"]):
+        assert optimizer["_target_"] == "torch.optim.Adam"
+        assert (optimizer["lr"], optimizer["betas"]) == ("@learning_rate", "@betas")
+    trainer = config["train"]["trainer"]
+    assert (trainer["critic_steps"], trainer["max_epochs"]) == ("@critic_steps", "@max_epochs")
+    assert config["train"]["dataloader"]["batch_size"] == "@batch_size"
+    assert (config["image_size"], config["precision"]) == (128, "float32")
+
+
+@pytest.mark.parametrize("generator", LATENTS)
+def test_latents_are_as_long_as_specified_and_normal(generator):
+    assert network(generator, "network_def", image_size=16).latent_size == LATENTS[generator]
+    assert written(generator)["latents"]["_target_"] == "monai_aggrgan.data.NormalLatents"
+
+
+def layers(module: torch.nn.Module) -> list[str]:
+    return [type(part).__name__ for part in module.modules()]
+
+
+def test_networks_are_those_of_the_papers_table():
+    generators = {name: layers(network(name, "network_def", image_size=16)) for name in GENERATORS}
+    critics = {name: layers(network(name, "critic_def", image_size=16)) for name in GENERATORS}
+    assert "LeakyReLU" in generators["dcgan1"] and "BatchNorm2d" in generators["dcgan1"]
+    assert "ReLU" in generators["dcgan2"] and "BatchNorm2d" in generators["dcgan2"]
+    assert not [name for name in generators["wgan_div"] + critics["wgan_div"] if "Conv" in name]
+    assert "Dropout" in critics["dcgan1"] and "BatchNorm2d" not in critics["dcgan1"]
+    assert "BatchNorm2d" in critics["dcgan2"] and "Dropout" not in critics["dcgan2"]
+    for name in ("wgan_div", "wgan_div_conv"):  # no BatchNorm beside a gradient penalty
+        assert "BatchNorm2d" not in critics[name] and "BatchNorm1d" not in critics[name]
+    dropouts = [part for part in network("dcgan1", "critic_def").modules() if isinstance(part, torch.nn.Dropout)]
+    assert {part.p for part in dropouts} == {0.25}
+
+
+@pytest.mark.parametrize("size", [64, 128, 256])
+@pytest.mark.parametrize("generator", GENERATORS)
+def test_networks_follow_the_image_size(generator, size):
+    makes, judges = (network(generator, name, image_size=size) for name in ("network_def", "critic_def"))
+    images = makes.eval()(torch.zeros(1, makes.latent_size))
+    assert images.shape == (1, 1, size, size) and makes.image_size == size
+    assert judges.eval()(images).shape == (1, 1)
+
+
+def test_objectives_are_the_papers():
+    for generator in ("dcgan1", "dcgan2"):
+        assert type(network(generator, "objective")) is LogisticObjective
+    for generator in ("wgan_div", "wgan_div_conv"):
+        objective = network(generator, "objective")
+        assert type(objective) is WassersteinDivergenceObjective and (objective.k, objective.p) == (2, 6)
+
+
+def test_every_option_of_the_study_is_a_setting_and_the_other_way_round():
+    config = ConfigParser.load_config_file(str(CONFIGS / "study.yaml"))
+    names = {field.name for field in fields(StudySettings)}
+    assert set(config["options"]) == names
+    assert names - set(config) == {"config_dir"}
+    for name in names - {"config_dir"}:
+        assert config["options"][name] == f"@{name}"
+    others = {"imports", "bundle_root", "options", "again", "run", *STAGES}
+    assert set(config) == (names - {"config_dir"}) | others
+
+
+def test_defaults_of_the_study_config_are_those_of_the_settings():
+    config = ConfigParser.load_config_file(str(CONFIGS / "study.yaml"))
+    for field in fields(StudySettings):
+        written_value = config.get(field.name)
+        if written_value is None or field.name in ("config_dir", "output_dir"):
+            continue
+        default = field.default_factory() if field.default is MISSING else field.default
+        assert (tuple(written_value) if field.name == "generators" else written_value) == default, field.name
+
+
+def test_every_stage_has_its_own_command():
+    config = ConfigParser.load_config_file(str(CONFIGS / "study.yaml"))
+    assert config["run"] == ["$monai_aggrgan.study.main(@options, again=@again)"]
+    for stage in STAGES:
+        assert config[stage] == [f"$monai_aggrgan.study.main(@options, '{stage}', again=@again)"]
+
+
+def test_the_quick_start_only_sets_what_there_is():
+    study = ConfigParser.load_config_file(str(CONFIGS / "study.yaml"))
+    quick = ConfigParser.load_config_file(str(CONFIGS / "quickstart.yaml"))
+    assert set(quick) - set(study) == {"patients", "slices"}  # of the phantoms
+    assert all(set(quick["training"]) <= set(written(name)) for name in study["generators"])
+    assert "phantom" in quick["note"] and quick["vgg_weights"] == "random"
+
+
+def metadata() -> dict[str, Any]:
+    return json.loads((CONFIGS / "metadata.json").read_text(encoding="utf-8"))
+
+
+def test_metadata_follows_monais_schema(shared):
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads((shared / "schemas" / "meta_schema_20240725.json").read_text(encoding="utf-8"))
+    jsonschema.validate(metadata(), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**metadata(), "version": 1}, schema)
+
+
+def test_metadata_says_what_the_package_and_the_configs_are():
+    told = metadata()
+    assert told["version"] in told["changelog"]
+    assert told["required_packages_version"]["monai-aggrgan"] == monai_aggrgan.__version__
+    assert told["schema"].endswith("meta_schema_20240725.json")
+    inputs, outputs = (told["network_data_format"][side] for side in ("inputs", "outputs"))
+    makes = network("dcgan2", "network_def")
+    assert (inputs["image"]["format"], inputs["image"]["num_channels"]) == ("latent", makes.latent_size)
+    assert outputs["pred"]["spatial_shape"] == [makes.image_size, makes.image_size]
+    assert outputs["pred"]["value_range"] == [0, 1]
