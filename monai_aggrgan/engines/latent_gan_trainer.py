@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from ignite.engine import Engine, Events
 from monai.engines import Trainer, default_prepare_batch
-from monai.utils import look_up_option
+from monai.utils import convert_to_tensor, look_up_option
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -128,7 +128,7 @@ class LatentGanTrainer(Trainer):
 
     def _iteration(self, engine: Any, batchdata: dict[str, Tensor]) -> dict[str, Tensor]:
         real = engine.prepare_batch(batchdata, engine.state.device, engine.non_blocking, **engine.to_kwargs)[0]
-        real = torch.as_tensor(real)
+        real = convert_to_tensor(real, track_meta=False)
         latent = self.latents.draw(len(real), self._random)
         generator_step = engine.state.iteration % self.critic_steps == 0
         with self._autocast(), torch.set_grad_enabled(generator_step):

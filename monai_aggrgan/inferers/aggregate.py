@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from monai.inferers import Inferer
 from monai.networks.layers import GaussianFilter
-from monai.utils import look_up_option
+from monai.utils import convert_to_tensor, look_up_option
 from torch import Tensor
 
 from monai_aggrgan.inferers.select import Selection, make_pool, select_candidates
@@ -149,7 +149,7 @@ class AggregationInferer(Inferer):
 
     def __call__(self, inputs: Tensor, network: GeneratorEnsemble) -> Tensor:  # type: ignore[override]
         """Merged images (B, 1, H, W) in [0, 1] for the real images `inputs` (B, 1, H, W) in [0, 1]."""
-        references = torch.as_tensor(inputs)
+        references = convert_to_tensor(inputs, track_meta=False)
         pools = self._pools_of(network)
         selection = select_candidates(references, pools, metric=self.metric)
         order = selection.top(min(self.top_k, len(pools)))

@@ -8,6 +8,7 @@ from typing import cast
 
 import torch
 from monai.inferers import Inferer
+from monai.utils import convert_to_tensor
 from torch import Tensor, nn
 
 from monai_aggrgan.data.latents import NormalLatents
@@ -92,5 +93,5 @@ class SelectionInferer(Inferer):
     def __call__(self, inputs: Tensor, network: nn.Module) -> Tensor:  # type: ignore[override]
         """Images (B, 1, H, W) in [0, 1] of `network`, the best for each of `inputs` (B, 1, H, W)."""
         pool = make_pool(network, seeds=range(self.pool_size))
-        references = torch.as_tensor(inputs)
+        references = convert_to_tensor(inputs, track_meta=False)
         return pool[select_candidates(references, {"generator": pool}, metric=self.metric).indices[:, 0]]

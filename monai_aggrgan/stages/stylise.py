@@ -13,7 +13,7 @@ from monai.engines import PrepareBatchExtraInput
 from torch import Tensor
 
 from monai_aggrgan.data.image_folder import read_image_folder
-from monai_aggrgan.data.manifest import MANIFEST, read_manifest
+from monai_aggrgan.data.manifest import read_manifest
 from monai_aggrgan.data.prepared import PreparedSlices
 from monai_aggrgan.handlers.image_folder_saver import ImageFolderSaver
 from monai_aggrgan.inferers.style_transfer import StyleTransferInferer
@@ -48,8 +48,9 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
                     "style_iterations": settings.style_iterations,
                     "style_tolerance": settings.style_tolerance,
                     "vgg_weights": digest_of(weights) if weights.is_file() else settings.vgg_weights,
+                    "seed": settings.seed if settings.vgg_weights == "random" else None,
                 },
-                inputs=[content / MANIFEST],
+                upstream=[content, settings.stage_dir("prepare")],
                 work=partial(_stylise, settings=settings, content_dir=content, method=method, features=features),
             )
 

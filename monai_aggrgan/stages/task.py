@@ -63,8 +63,8 @@ class Task:
         return True
 
     def _digests(self) -> dict[str, str]:
-        manifests = {f"{folder.parent.name}/{folder.name}": digest_of(folder / MANIFEST) for folder in self.upstream}
-        return manifests | {path.name: digest_of(path) for path in self.inputs}
+        upstream = {f"{i} {folder.name}": digest_of(folder / MANIFEST) for i, folder in enumerate(self.upstream)}
+        return upstream | {path.name: digest_of(path) for path in self.inputs}
 
     def _do(self, wanted: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
         spent = before["seconds"] if before else 0.0

@@ -177,7 +177,8 @@ def test_equal_candidates_and_a_single_one_come_back(gaussian, sigma):
 
 
 def test_a_batch_is_its_images_one_by_one():
-    candidates, scores = on_black(4, 2, 1, seed=0), torch.rand(4, 2)
+    candidates, scores = images(4, 2, 1, seed=0), torch.rand(4, 2)
+    candidates[:, 1, :, : SIZE // 2] = 0.5  # there the scores weigh
     scores[2, 1] = math.inf  # must not reach the other images of the batch
     together = edge_weighted_mean(candidates, scores)
     alone = torch.cat([edge_weighted_mean(candidates[i : i + 1], scores[i : i + 1]) for i in range(4)])
