@@ -36,8 +36,8 @@ REAL_LABEL = "Real (held-out patients)"
 PROTOCOL = (
     "Mean over n images, each against its reference: the real image that selected it and, where styled, lent its style "
     "(pairing: paired). SSIM, PSNR, SD: higher is better; KL-divergence: lower. Bold: best of its class among the "
-    f"methods, as printed. {REAL_LABEL}: slices of patients that no training saw, put through the same selection; they "
-    "do not compete."
+    f"methods, as printed. {REAL_LABEL}: slices of patients that no training saw, put through the same selection "
+    "(their pool is the held-out side, most often smaller than a generator's); they do not compete."
 )
 SD_NOTE = (
     "The paper prints SD values of about 28. Its formulas (eq. 5-7) cannot give them on 8-bit images without integer "

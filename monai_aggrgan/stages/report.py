@@ -7,6 +7,7 @@ import platform
 import random
 import shutil
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import monai_aggrgan
 from monai_aggrgan.data.image_folder import read_nifti
 from monai_aggrgan.data.manifest import read_manifest
 from monai_aggrgan.data.prepared import PreparedSlices
+from monai_aggrgan.data.splits import HELD_OUT, TRAINING
 from monai_aggrgan.evaluation import tables
 from monai_aggrgan.evaluation.figures import ORIGINAL, contact_sheet, method_figure
 from monai_aggrgan.evaluation.report import write_report
@@ -77,6 +79,11 @@ def _notices(settings: StudySettings) -> list[str]:
             f"Patients are unknown for {unknown} of {len(rows)} images. Slices of one patient may be on both sides of"
             " the split, so every comparison with held-out images, the real-against-real row included, is too good."
         )
+    elif unknown:
+        notices.append(
+            f"Patients are unknown for {unknown} of {len(rows)} images. The folds keep patients apart, but in the row"
+            " of real images `held-out nearest` may meet another slice of the same patient and is then too good."
+        )
     if settings.vgg_weights == "random":
         notices.append(
             "VGG-19's weights are random: style transfer shows that the program runs, not what the method can do."
@@ -87,7 +94,7 @@ def _notices(settings: StudySettings) -> list[str]:
 def _data(settings: StudySettings) -> list[dict[str, Any]]:
     rows = read_manifest(settings.stage_dir("prepare"))
     table = []
-    for class_name, section in dict.fromkeys((row["class_name"], row["section"]) for row in rows):
+    for class_name, section in product(settings.prepared_classes(), (TRAINING, HELD_OUT)):
         mine = [row for row in rows if (row["class_name"], row["section"]) == (class_name, section)]
         patients = {row["patient"] for row in mine}
         known = None if "" in patients else len(patients)
