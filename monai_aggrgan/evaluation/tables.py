@@ -47,7 +47,8 @@ LEFT_OUT = "Values that are not finite (images alike, or no partner) are left ou
 PAIRINGS_NOTE = (
     "The same images against four choices of a real image: paired (the reference), nearest (the training image of "
     "highest SSIM), random (any training image) and held-out nearest (the image of highest SSIM among patients that no "
-    "training saw). Nothing is bold: to come closer to the training images than the real row does can mean copying."
+    "training saw). Nothing is bold: to come closer to the training images than the real row does can mean copying, or "
+    "blur where the same holds against held-out images, which nothing could copy."
 )
 
 

@@ -15,7 +15,7 @@ __all__ = ["DATALIST", "tasks"]
 
 DATALIST = "datalist.json"
 METHOD = "aggrgan_ssim"
-COLUMNS = ("class_name", "method", "seed", "reference", "style_image", "sha256")
+COLUMNS = ("class_name", "method", "generators", "seed", "reference", "style_image", "sha256")
 
 
 def tasks(settings: StudySettings) -> Iterator[Task]:
@@ -54,7 +54,8 @@ def _datalist(manifest: list[dict[str, str]]) -> dict[str, object]:
         "labels": {str(label): name for name, label in labels.items()},
         "numTraining": len(manifest),
         "training": [
-            {"image": row["file"], "label": labels[row["class_name"]], "class_name": row["class_name"]}
+            # no class name: MONAI makes a path of any text that names a folder beside the list
+            {"image": row["file"], "label": labels[row["class_name"]]}
             for row in manifest
         ],
     }

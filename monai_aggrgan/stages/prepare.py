@@ -16,7 +16,7 @@ from monai_aggrgan.data.manifest import sha256_of, write_image_array, write_mani
 from monai_aggrgan.data.splits import split_by_fold, split_by_patient
 from monai_aggrgan.exceptions import InputError
 from monai_aggrgan.stages.settings import StudySettings
-from monai_aggrgan.stages.task import Task
+from monai_aggrgan.stages.task import RECORD, Task
 from monai_aggrgan.transforms.grey_slice import LoadGreySlice, resize_square
 
 __all__ = ["tasks"]
@@ -46,6 +46,7 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
             "seed": settings.seed,
         },
         work=lambda folder: _prepare(folder, items, settings),
+        precious=any(settings.stage_dir("train").glob(f"*/*/{RECORD}")),  # else the trained would meet another split
     )
 
 
@@ -67,11 +68,10 @@ def _refuse_unusable_names(items: list[SliceItem]) -> None:
             )
     by_id: dict[str, str] = {}
     for item in items:
-        if other := by_id.get(_id(item)):
-            raise InputError(
-                f"{other} and {item['image']} would both be image {_id(item)}: rename or remove one of them."
-            )
-        by_id[_id(item)] = item["image"]
+        name = f"{item['class_name']}/{_stem(item)}"
+        if other := by_id.get(name):
+            raise InputError(f"{other} and {item['image']} would both be image {name}: rename or remove one of them.")
+        by_id[name] = item["image"]
 
 
 def _fingerprint(item: SliceItem) -> str:
@@ -107,9 +107,13 @@ def _prepare(folder: Path, items: list[SliceItem], settings: StudySettings) -> N
     _say_what_is_unknown(items, settings)
 
 
+def _stem(item: SliceItem) -> str:
+    return Path(item["image"]).name.removesuffix(".gz").rpartition(".")[0]
+
+
 def _id(item: SliceItem) -> str:
-    stem = Path(item["image"]).name.removesuffix(".gz").rpartition(".")[0]
-    return f"{item['class_name']}/{stem}"
+    """The image's name from here on; file names may hold patients' names, so only `source` keeps them, in `prepare`."""
+    return f"{item['class_name']}/{sha256_of(_stem(item).encode())[:10]}"
 
 
 def _pseudonym(patient: str | None) -> str:

@@ -61,8 +61,7 @@ def _report(folder: Path, settings: StudySettings) -> None:
             "seed": settings.seed,
             "trainings": _trainings(settings),
             "stages": _stages(settings),
-            "settings": settings.as_json()
-            | {"config_dir": "", "dataset_dir": _name(settings.dataset_dir), "output_dir": ""},
+            "settings": _options(settings),
             "versions": _versions(),
             "figures": [_figure3(folder, settings)],
             "galleries": _galleries(folder, settings),
@@ -143,8 +142,13 @@ def _accelerator() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
 
 
-def _name(path: Path | None) -> str:
-    return "" if path is None else path.name
+def _options(settings: StudySettings) -> dict[str, Any]:
+    """The study's options; of paths only the names, for a report travels."""
+    paths = {"dataset_dir": settings.dataset_dir, "datalist": settings.datalist}
+    names = {option: None if path is None else path.name for option, path in paths.items()}
+    return {
+        name: value for name, value in (settings.as_json() | names).items() if not name.endswith(("fig_dir", "put_dir"))
+    }
 
 
 def _figure3(folder: Path, settings: StudySettings) -> dict[str, str]:

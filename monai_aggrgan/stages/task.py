@@ -89,7 +89,7 @@ class Task:
     def _start_over(self, old: Mapping[str, Any], new: Mapping[str, Any], *, again: bool) -> None:
         changed = sorted(self._changed(old, new))
         if self.precious and not again:
-            was = ", ".join(f"{key} {_short(old.get(key))} before and {_short(new.get(key))} now" for key in changed)
+            was = ", ".join(_difference(key, old.get(key), new.get(key)) for key in changed)
             raise InputError(
                 f"{self.folder} holds {self.name} with other settings ({was}): give them as they were, choose another"
                 " --output_dir, or delete that folder to train anew."
@@ -98,9 +98,11 @@ class Task:
         shutil.rmtree(self.folder)
 
 
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+def _difference(key: str, old: object, new: object) -> str:
+    if isinstance(new, dict):
+        return f"{key} {', '.join(new)}"
+    before, now = json.dumps(old), json.dumps(new)
+    return key if max(len(before), len(now)) > 40 else f"{key} {before} before and {now} now"  # a digest says nothing
 
 
 def digest_of(path: Path) -> str:
