@@ -175,7 +175,7 @@ def test_every_stage_has_its_own_command():
 def test_the_quick_start_only_sets_what_there_is():
     study = ConfigParser.load_config_file(str(CONFIGS / "study.yaml"))
     quick = ConfigParser.load_config_file(str(CONFIGS / "quickstart.yaml"))
-    assert set(quick) - set(study) == {"patients", "slices"}  # of the phantoms
+    assert set(quick) - set(study) == {"patients", "slices", "phantom_size"}  # of the phantoms
     assert all(set(quick["training"]) <= set(written(name)) for name in study["generators"])
     assert "phantom" in quick["note"] and quick["vgg_weights"] == "random"
 
