@@ -71,6 +71,8 @@ class Study:
         chosen = [stage for stage in STAGES if not stages or stage in stages]
         self._check_before_hours_are_spent(chosen)
         for stage in chosen:
+            if stage not in ("prepare", "train"):
+                train.refuse_another_split(self.settings)
             for task in list(STAGES[stage](self.settings)):  # all are checked before the first one runs
                 task.run(again=again)
         return self.settings.stage_dir("report") / report.REPORT

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 import os
 import re
 import subprocess
@@ -287,7 +289,7 @@ def test_an_unknown_option_on_the_command_line_is_told_with_the_nearest():
     ],
 )
 def test_known_options_pass(arguments):
-    refuse_unknown_options(arguments)
+    assert refuse_unknown_options(arguments) is None
 
 
 def test_main_says_one_sentence_and_exits_with_2(slices, capsys):
@@ -305,6 +307,20 @@ def test_main_names_neither_curves_nor_report_that_it_did_not_write(slices, caps
     (slices.parent / "study" / "train").mkdir()
     main(given, "prepare")
     assert capsys.readouterr().out == f"Curves:  tensorboard --logdir {slices.parent / 'study' / 'train'}\n"
+
+
+@pytest.mark.parametrize("stage", ["generate", "aggregate", "stylise", "export", "evaluate", "report"])
+def test_networks_are_not_judged_by_another_split_than_theirs(slices, stage):
+    study(slices).run("prepare")
+    manifest = (slices.parent / "study" / "prepare" / "a" / "manifest.csv").read_bytes()
+    record = {"settings": {"inputs": {"manifest.csv": hashlib.sha256(manifest).hexdigest()}}}
+    trained = slices.parent / "study" / "train" / "a" / "dcgan1"
+    trained.mkdir(parents=True)
+    (trained / "stage.json").write_text(json.dumps(record), encoding="utf-8")
+    refused(lambda: study(slices).run(stage), "is missing|There is no")  # the split is theirs: the stage begins
+    (slices.parent / "study" / "prepare" / "stage.json").unlink()
+    study(slices, seed=7).run("prepare")
+    refused(lambda: study(slices, seed=7).run(stage), "dcgan1 was trained on other images or another split")
 
 
 def test_a_split_is_not_changed_under_what_was_trained_on_it(slices):

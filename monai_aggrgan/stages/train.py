@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -17,24 +18,16 @@ from monai_aggrgan.data.manifest import MANIFEST, sha256_of
 from monai_aggrgan.engines.latent_gan_trainer import checkpoint_epoch, latest_checkpoint
 from monai_aggrgan.exceptions import AggrganError, InputError
 from monai_aggrgan.stages.settings import StudySettings
-from monai_aggrgan.stages.task import Task
+from monai_aggrgan.stages.task import Task, digest_of, read_record
 
-__all__ = ["GENERATOR", "load_generator", "tasks"]
+__all__ = ["GENERATOR", "load_generator", "refuse_another_split", "tasks"]
 
 GENERATOR = "generator.pt"
 IRRELEVANT = {
     *("imports", "bundle_root", "dataset_dir", "output_dir", "device", "initialize", "run", "finalize", "max_epochs"),
     *("log_interval", "image_interval", "validation_interval", "validation_pool", "validation_images", "validate"),
-    *(
-        "writer",
-        "progress",
-        "checkpoint",
-        "checkpoint_interval",
-        "latest_checkpoint",
-        "when_to_save",
-        "resume",
-        "export",
-    ),
+    *("writer", "progress", "checkpoint", "checkpoint_interval", "latest_checkpoint"),
+    *("when_to_save", "resume", "export"),
 }
 """Settings of the training configs that change where and what is reported, not what is trained."""
 
@@ -112,6 +105,23 @@ def _refuse_fewer_epochs(folder: Path, workflow: ConfigWorkflow) -> None:
     trained, wanted = checkpoint_epoch(latest_checkpoint(folder)), workflow.parser["max_epochs"]
     if trained > wanted:
         raise InputError(f"{folder} is trained for {trained} epochs already, more than the {wanted} asked for.")
+
+
+def refuse_another_split(settings: StudySettings) -> None:
+    """Refuse to judge networks by images of another split than they were trained on: held-out ones may be among them.
+
+    Raises:
+        InputError: when the prepared images of a class have changed since a training on it began.
+    """
+    for class_name, generator in product(settings.prepared_classes(), settings.generators):
+        folder = settings.stage_dir("train", class_name, generator)
+        record = read_record(folder)
+        manifest = settings.stage_dir("prepare", class_name) / MANIFEST
+        if record and record["settings"]["inputs"] != {MANIFEST: digest_of(manifest)}:
+            raise InputError(
+                f"{folder} was trained on other images or another split than {manifest.parent} now holds: prepare"
+                " them as they were, or delete that folder to train anew."
+            )
 
 
 def load_generator(settings: StudySettings, class_name: str, generator: str) -> nn.Module:
