@@ -1,0 +1,20 @@
+"""Optimisers of many independent problems at once, in plain torch: nothing here knows of images."""
+
+from monai_aggrgan.optimizers.batched_adam import BatchedAdam
+from monai_aggrgan.optimizers.batched_lbfgs import BatchedLBFGS
+from monai_aggrgan.optimizers.batched_optimizer import BatchedOptimizer, Closure, value_and_gradient
+from monai_aggrgan.optimizers.graphed_step import GraphedStep
+from monai_aggrgan.optimizers.slots import Finished, Problems, Slots, StopReason
+
+__all__ = [
+    "BatchedAdam",
+    "BatchedLBFGS",
+    "BatchedOptimizer",
+    "Closure",
+    "Finished",
+    "GraphedStep",
+    "Problems",
+    "Slots",
+    "StopReason",
+    "value_and_gradient",
+]
