@@ -364,6 +364,7 @@ def test_a_stage_alone_needs_those_before_it(slices, finished, tmp_path):
 
 def test_an_interrupted_stage_keeps_what_it_has_made(slices, copied, finished, monkeypatch):
     from monai_aggrgan.handlers import image_folder_saver
+    from monai_aggrgan.stages import stylise
 
     folder, write = copied / "stylise" / "disc" / "aggrgan_ssim", image_folder_saver.write_image_files
     written: list[str] = []
@@ -375,6 +376,7 @@ def test_an_interrupted_stage_keeps_what_it_has_made(slices, copied, finished, m
         return write(folder, stem, image)
 
     shutil.rmtree(folder)
+    monkeypatch.setitem(stylise.BATCH, "cpu", 2)
     monkeypatch.setattr(image_folder_saver, "write_image_files", interrupt)
     with pytest.raises(KeyboardInterrupt):
         study(slices, copied).run("stylise")

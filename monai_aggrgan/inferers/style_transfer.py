@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import psutil
 import torch
 from monai.inferers import Inferer
-from monai.utils import convert_to_tensor
+from monai.utils import convert_to_tensor, look_up_option
 from torch import Tensor
 from tqdm import tqdm
 
-from monai_aggrgan.losses.style import content_loss, gram_matrix, style_loss, total_variation
-from monai_aggrgan.networks.vgg19 import CONTENT_LAYER, STYLE_LAYERS, VGG19Features
+from monai_aggrgan.inferers.style_objective import StyleObjective
+from monai_aggrgan.networks.vgg19 import VGG19Features
+from monai_aggrgan.optimizers.batched_adam import BatchedAdam
+from monai_aggrgan.optimizers.batched_lbfgs import BatchedLBFGS
+from monai_aggrgan.optimizers.batched_optimizer import BatchedOptimizer
+from monai_aggrgan.optimizers.slots import Slots, StopReason
 
 __all__ = ["StyleTransferInferer", "StyleTransferReport"]
 
-Objective = Callable[[Tensor], Tensor]
-StopReason = Literal["converged", "max_iterations", "not finite"]
+_FAST_PIXELS = {"cuda": 2**22, "cpu": 2**16}  # of all images at once; more gain nothing there
+_BYTES_A_PIXEL = 4000  # of one image in work, in float32: maps and their gradients, L-BFGS's memory
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,11 @@ class StyleTransferReport:
     """How the optimisation of one image went.
 
     Attributes:
-        initial_loss: the objective (eq. 16) of the content image.
+        initial_loss: the objective (eq. 16) of the content image; infinite where it is not finite.
         final_loss: the objective of the best iterate, before its clamp to [0, 1]; infinite where none was finite.
-        iterations: L-BFGS iterations taken.
-        stopped_by: "converged" (too little gained, or no way down), "max_iterations", or "not finite" (a loss was not).
+        iterations: steps tried, each an evaluation of the objective; the first evaluation does not count.
+        stopped_by: "converged" (too little gained, or no way down), "max_iterations", or "not finite" (the loss was
+            not, however short the step).
     """
 
     initial_loss: float
@@ -43,10 +47,14 @@ class StyleTransferReport:
 class StyleTransferInferer(Inferer):
     """Give content images the style of reference images, Mukherjee et al. 2022, eq. 12-16.
 
-    Minimises `content_weight * content + style_weight * style + total_variation_weight * tv` over the pixels with
-    `torch.optim.LBFGS`, from the content image. Each image has an optimiser of its own, so it does not depend on its
-    neighbours in the batch. The weights presume maps at the scale of the Oxford network, see `networks.vgg19`.
-    L-BFGS amplifies rounding: in float32 two runs on several threads end at the same loss but not at the same bits.
+    Minimises `content_weight * content + style_weight * style + total_variation_weight * tv` over the pixels, from the
+    content image and never from the style image. A batch of images is optimised in lock-step, each by an optimiser of
+    its own (`optimizers.BatchedLBFGS`), so that none depends on its neighbours; when one is finished, the next takes
+    its place. The best iterate is returned, clamped once, at the end. On CUDA an iteration is one CUDA graph.
+
+    The network's precision is that of the trunk: float32, bfloat16 or float16 (`network.to(torch.float16)`); images,
+    Gram matrices, losses and optimiser are float32, or float64 throughout for a float64 network. L-BFGS amplifies
+    rounding: two runs in float32 that sum in another order end at the same loss but not at the same bits.
 
     In a `SupervisedEvaluator` over style images, `PrepareBatchExtraInput({"content": "content"})` passes the content.
 
@@ -56,10 +64,13 @@ class StyleTransferInferer(Inferer):
         total_variation_weight: weight of eq. 15.
         max_iterations: most iterations an image takes; 0 returns the content.
         relative_tolerance: an image is finished when `patience` iterations lowered its loss by less than this share; 0
-            runs `max_iterations`, as the paper does, unless no way leads down.
+            runs exactly `max_iterations`, as the paper does, unless no way leads down.
         patience: iterations between two such checks.
+        optimizer: "lbfgs", or "adam", which takes more iterations to the same loss.
+        learning_rate: for "lbfgs" the length of a step in units of the quasi-Newton step, for "adam" grey levels.
         history_size: pairs of steps and gradients that L-BFGS remembers.
-        progress: show a bar of images done.
+        batch_size: images optimised at once; by default as many as are fast on the device and fit its free memory.
+        progress: show a bar of images done, with the mean loss of those in work.
 
     Attributes:
         reports: one `StyleTransferReport` an image of the last call.
@@ -77,7 +88,10 @@ class StyleTransferInferer(Inferer):
         max_iterations: int = 2000,
         relative_tolerance: float = 2e-3,
         patience: int = 50,
+        optimizer: Literal["lbfgs", "adam"] = "lbfgs",
+        learning_rate: float = 1.0,
         history_size: int = 20,
+        batch_size: int | None = None,
         progress: bool = False,
     ) -> None:
         weights = (content_weight, style_weight, total_variation_weight)
@@ -90,11 +104,18 @@ class StyleTransferInferer(Inferer):
             )
         if not 0 <= relative_tolerance < 1:
             raise ValueError(f"relative_tolerance must be in [0, 1), got {relative_tolerance}")
+        if not 0 < learning_rate < math.inf or (batch_size is not None and batch_size < 1):
+            raise ValueError(
+                f"learning_rate must be above 0 and batch_size 1 or more, got {learning_rate} and {batch_size}"
+            )
         self.content_weight, self.style_weight, self.total_variation_weight = weights
         self.max_iterations = max_iterations
         self.relative_tolerance = relative_tolerance
         self.patience = patience
+        self.optimizer = look_up_option(optimizer, ("lbfgs", "adam"))
+        self.learning_rate = learning_rate
         self.history_size = history_size
+        self.batch_size = batch_size
         self.progress = progress
         self.reports: list[StyleTransferReport] = []
 
@@ -105,108 +126,76 @@ class StyleTransferInferer(Inferer):
 
         Args:
             inputs: style images (B, 1, H, W) in [0, 1].
-            network: the trunk that measures style and content, on the images' device. Its weights' precision is that of
-                the optimisation: float32 as a rule, float64 for exact comparisons.
+            network: the trunk that measures style and content, on the images' device, see `load_vgg19`.
             content: images (B, 1, h, w) in [0, 1] to be restyled.
 
         Returns:
-            Restyled images (B, 1, h, w) in [0, 1].
+            Restyled images (B, 1, h, w) in [0, 1], float32 (float64 with a float64 network).
 
         Raises:
             ValueError: when `content` is missing, or not one grey image for each style image.
         """
-        styles, contents = _checked(inputs, content, dtype=next(network.parameters()).dtype)
+        styles, contents = _checked(inputs, content, dtype=network.full_dtype)
         self.reports = []
-        restyled = []
-        pairs = zip(styles[:, None], contents[:, None], strict=True)
-        # An evaluator's no_grad and autocast end here: the sums of eq. 12-15 overflow float16.
-        with torch.enable_grad(), torch.autocast(styles.device.type, enabled=False):
-            for style, image in tqdm(pairs, "style transfer", len(styles), unit="image", disable=not self.progress):
-                descent = _Descent(self._objective(network, style, image), image, self.history_size)
-                self.reports.append(self._run(descent))
-                restyled.append(descent.best)
-        return torch.cat(restyled).clamp(0, 1)
+        if not len(contents):
+            return contents
+        reports: dict[int, StyleTransferReport] = {}
+        bar = tqdm(total=len(contents), desc="style transfer", unit="image", leave=None, disable=not self.progress)
+        with torch.inference_mode(False), torch.no_grad(), bar:
+            restyled, slots = contents.clone(), self._slots(network, contents, styles)
+            while slots.slots:
+                slots.advance()
+                bar.set_postfix(loss=f"{slots.mean_loss:.4g}", refresh=False)
+                for done in slots.collect():
+                    restyled[done.problem] += done.parameters / 255
+                    told = (done.initial_loss, done.final_loss, done.iterations, done.stopped_by)
+                    reports[done.problem] = StyleTransferReport(*told)
+                    bar.update()
+                bar.refresh()
+        self.reports = [reports[index] for index in range(len(contents))]
+        return restyled.clamp_(0, 1)
 
-    @torch.no_grad()
-    def _objective(self, network: VGG19Features, style: Tensor, content: Tensor) -> Objective:
-        """Eq. 16 as a function of one image; what does not change with the image is computed here, once."""
-        content_maps = network(content)[CONTENT_LAYER]
-        style_maps = network(style)
-        style_grams = {layer: gram_matrix(style_maps[layer]) for layer in STYLE_LAYERS}
-        style_sizes = {layer: style_maps[layer][0, 0].numel() for layer in STYLE_LAYERS}
-
-        def layer_style(layer: str, maps: Tensor) -> Tensor:
-            sizes = {"map_size": maps[0, 0].numel(), "style_map_size": style_sizes[layer]}
-            return style_loss(gram_matrix(maps), style_grams[layer], **sizes)
-
-        def objective(image: Tensor) -> Tensor:
-            maps = network(image)
-            content_term = content_loss(maps[CONTENT_LAYER], content_maps)
-            style_term = torch.stack([layer_style(layer, maps[layer]) for layer in STYLE_LAYERS]).mean(0)
-            variation = total_variation(255 * image)
-            total = self.content_weight * content_term + self.style_weight * style_term
-            return (total + self.total_variation_weight * variation).sum()
-
-        return objective
-
-    def _run(self, descent: _Descent) -> StyleTransferReport:
-        """Descend until too little is gained, the cap is reached or the loss is not finite; say which."""
-        stopped_by: StopReason
-        try:
-            descent.evaluate()
-            while descent.iterations < self.max_iterations:
-                before, wanted = descent.best_loss, min(self.patience, self.max_iterations - descent.iterations)
-                stuck = descent.advance(wanted) < wanted
-                if stuck or descent.best_loss > (1 - self.relative_tolerance) * before:
-                    break
-            stopped_by = "max_iterations" if descent.iterations == self.max_iterations else "converged"
-        except FloatingPointError:
-            stopped_by = "not finite"
-        return StyleTransferReport(descent.losses[0], descent.best_loss, descent.iterations, stopped_by)
-
-
-class _Descent:
-    """L-BFGS from one content image (1, 1, H, W): the losses on its way and the best finite iterate."""
-
-    def __init__(self, objective: Objective, content: Tensor, history_size: int) -> None:
-        self.objective = objective
-        self.content = content
-        self.best = content
-        self.best_loss = math.inf
-        self.losses: list[float] = []  # losses[i] after i iterations
-        # The variable is the change in grey levels of 0..255: where it is 0, the image is the content to the last bit.
-        self.change = torch.zeros_like(content, requires_grad=True)
-        self.optimizer = torch.optim.LBFGS(
-            [self.change], max_eval=sys.maxsize, tolerance_grad=0, tolerance_change=0, history_size=history_size
+    def _slots(self, network: VGG19Features, contents: Tensor, styles: Tensor) -> Slots:
+        rows = min(self.batch_size or _rows(contents, styles), len(contents))
+        objective = StyleObjective(
+            network,
+            contents,
+            styles,
+            rows=rows,
+            content_weight=self.content_weight,
+            style_weight=self.style_weight,
+            total_variation_weight=self.total_variation_weight,
+        )
+        return Slots(
+            objective,
+            self._optimizer(torch.zeros_like(contents[:rows])),
+            len(contents),
+            max_iterations=self.max_iterations,
+            relative_tolerance=self.relative_tolerance,
+            patience=self.patience,
         )
 
-    @property
-    def iterations(self) -> int:
-        """L-BFGS iterations taken so far."""
-        return int(self.optimizer.state[self.change].get("n_iter", 0))
+    def _optimizer(self, changes: Tensor) -> BatchedOptimizer:
+        if self.optimizer == "adam":
+            return BatchedAdam(changes, lr=self.learning_rate)
+        return BatchedLBFGS(changes, lr=self.learning_rate, history_size=self.history_size)
 
-    def advance(self, iterations: int) -> int:
-        """Take that many iterations and evaluate the last; return how many were taken: fewer if no way leads down."""
-        taken = self.iterations
-        self.optimizer.param_groups[0]["max_iter"] = iterations
-        self.optimizer.step(self.evaluate)
-        self.evaluate()
-        return self.iterations - taken
 
-    def evaluate(self) -> float:
-        """Loss of the current iterate, its gradient left in `change.grad`; FloatingPointError when it is not finite."""
-        if len(self.losses) > self.iterations:  # known: a new `step` asks again for what the last one ended with
-            return self.losses[-1]
-        self.optimizer.zero_grad()
-        image = self.content + self.change / 255
-        loss = self.objective(image)
-        loss.backward()
-        self.losses.append(loss.item())
-        if not math.isfinite(self.losses[-1]):
-            raise FloatingPointError(f"loss {self.losses[-1]} after {self.iterations} iterations")
-        if self.losses[-1] < self.best_loss:
-            self.best, self.best_loss = image.detach(), self.losses[-1]
-        return self.losses[-1]
+def _rows(contents: Tensor, styles: Tensor) -> int:
+    """How many images to optimise at once: what is fast on the device and fits its memory, in even shares."""
+    pixels = max(contents[0].numel(), styles[0].numel())
+    fast = _FAST_PIXELS["cuda" if contents.is_cuda else "cpu"] // pixels
+    fits = int(_free_memory(contents.device) * 0.8 / (pixels * _BYTES_A_PIXEL * contents.element_size() / 4))
+    most = max(1, min(fast, fits))
+    return math.ceil(len(contents) / math.ceil(len(contents) / most))
+
+
+def _free_memory(device: torch.device) -> int:
+    """Bytes that can still be taken, torch's own idle ones included."""
+    if device.type == "cuda":
+        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + idle
+    return int(psutil.virtual_memory().available)
 
 
 def _checked(styles: Tensor, contents: Tensor | None, *, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

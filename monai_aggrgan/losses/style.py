@@ -5,7 +5,11 @@ In the equations A is the number of filters C of a layer and B the size of a map
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 __all__ = ["content_loss", "gram_matrix", "style_loss", "total_variation"]
 
@@ -21,20 +25,20 @@ def content_loss(maps: Tensor, content_maps: Tensor) -> Tensor:
     return (maps - content_maps).square().sum((1, 2, 3)) / 2
 
 
-def style_loss(gram: Tensor, style_gram: Tensor, *, map_size: int, style_map_size: int) -> Tensor:
-    """1 / (4 A^2) sum (G / B_G - H / B_H)^2 over pairs of filters: two (B, C, C) -> (B,).
+def style_loss(maps: Tensor, style_gram: Tensor, *, style_map_size: int) -> Tensor:
+    """1 / (4 A^2) sum (G / B_G - H / B_H)^2 over pairs of filters: maps (B, C, H, W) with Gram matrices G -> (B,).
 
     Where both map sizes agree this is eq. 14 of one layer, 1 / (4 A^2 B^2) sum (G - H)^2, without the layer's weight.
     Differs from it in: each Gram is divided by the size of its own maps, so that a style image may have any size.
+    It is differentiable once.
 
     Args:
-        gram: Gram matrices of the judged images.
-        style_gram: Gram matrices of the style images, same layer.
-        map_size: H * W of the maps behind `gram`.
+        maps: maps (B, C, H, W) of the judged images.
+        style_gram: Gram matrices (B, C, C) of the style images, same layer; no gradient goes there.
         style_map_size: H * W of the maps behind `style_gram`.
     """
-    difference = gram / map_size - style_gram / style_map_size
-    return difference.square().sum((1, 2)) / (4 * gram.shape[1] ** 2)
+    loss: Tensor = _StyleDistance.apply(maps.flatten(2), style_gram, style_map_size)
+    return loss
 
 
 def total_variation(images: Tensor) -> Tensor:
@@ -42,3 +46,26 @@ def total_variation(images: Tensor) -> Tensor:
     vertical = images.diff(dim=2).square().sum((1, 2, 3))
     horizontal = images.diff(dim=3).square().sum((1, 2, 3))
     return vertical + horizontal
+
+
+class _StyleDistance(torch.autograd.Function):
+    """`style_loss` of vectors V (B, C, N), its gradient being (G / B_G - H / B_H) V / (A^2 B_G).
+
+    One batched product there and one back, where autograd makes two and passes over the (B, C, C) matrices many times.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor, style_gram: Tensor, style_map_size: int) -> Tensor:
+        filters, size = vectors.shape[1:]
+        difference = torch.baddbmm(style_gram, vectors, vectors.mT, beta=-1 / style_map_size, alpha=1 / size)
+        ctx.save_for_backward(vectors, difference)
+        return torch.linalg.vector_norm(difference, dim=(1, 2)).square() / (4 * filters**2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        vectors, difference = ctx.saved_tensors
+        filters, size = vectors.shape[1:]
+        channels_last = vectors.stride(1) == 1  # the gradient has the layout of the maps
+        product = (vectors.mT @ difference).mT if channels_last else difference @ vectors
+        return product * (gradient / (filters**2 * size)).view(-1, 1, 1), None, None

@@ -8,9 +8,10 @@ from monai_aggrgan.networks.vgg19 import (
     CONTENT_LAYER,
     OXFORD_MEANS,
     STYLE_LAYERS,
+    Scale,
     VGG19Features,
     load_vgg19,
-    measured_scales,
+    probe_image,
 )
 from monai_aggrgan.networks.wgan_div import WGANDivCritic, WGANDivGenerator
 
@@ -23,9 +24,10 @@ __all__ = [
     "DCGAN2Discriminator",
     "DCGAN2Generator",
     "GeneratorEnsemble",
+    "Scale",
     "VGG19Features",
     "WGANDivCritic",
     "WGANDivGenerator",
     "load_vgg19",
-    "measured_scales",
+    "probe_image",
 ]

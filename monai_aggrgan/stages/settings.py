@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from monai.bundle import ConfigParser
@@ -20,7 +20,14 @@ from monai_aggrgan.exceptions import InputError
 __all__ = ["StudySettings"]
 
 PAPER_GENERATORS = ("dcgan1", "dcgan2", "wgan_div")
-CHOICES = {"mixed_sizes": ("refuse", "resize"), "bad_files": ("refuse", "skip"), "gaussian": ("filter", "function")}
+CHOICES = {
+    "mixed_sizes": ("refuse", "resize"),
+    "bad_files": ("refuse", "skip"),
+    "precision": ("float32", "bfloat16", "auto"),
+    "gaussian": ("filter", "function"),
+    "vgg_scale": ("oxford", "torchvision"),
+    "style_precision": ("float32", "bfloat16", "float16", "auto"),
+}
 RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
     "held_out_fraction": (lambda value: 0 < value < 1, "between 0 and 1"),
     "sigma": (lambda value: 0 < value < math.inf, "above 0"),
@@ -55,8 +62,11 @@ class StudySettings:
         sigma: of the Gaussian in the aggregation.
         gaussian: `filter` or `function`, see `edge_weighted_mean`.
         vgg_weights: path of VGG-19 weights, `cache`, `download` or `random`.
+        vgg_scale: scale at which VGG-19's maps are judged, `oxford` or `torchvision`, see `load_vgg19`.
         style_iterations: most iterations of style transfer (the paper: 2000).
         style_tolerance: an image is done when 50 iterations gain less than this share of its loss; 0 runs them all.
+        style_precision: of style transfer's trunk, `float32`, `bfloat16` or `float16`; `auto` is float16 on CUDA,
+            float32 elsewhere.
         seed: of splits, trainings, choices.
         note: a sentence that the report shows first, such as what the data are.
     """
@@ -82,8 +92,10 @@ class StudySettings:
     sigma: float = 1.0
     gaussian: str = "filter"
     vgg_weights: str = "cache"
+    vgg_scale: Literal["oxford", "torchvision"] = "oxford"
     style_iterations: int = 2000
     style_tolerance: float = 2e-3
+    style_precision: str = "auto"
     seed: int = 0
     note: str = ""
 
@@ -117,7 +129,7 @@ class StudySettings:
         """Refuse what cannot work, in one sentence that names the option (InputError)."""
         if self.dataset_dir is None and self.datalist is None:
             raise InputError("--dataset_dir is missing: name a folder with one folder of images per class.")
-        for name, allowed in {**CHOICES, "precision": ("float32", "bfloat16", "auto")}.items():
+        for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise InputError(f"--{name} must be one of {', '.join(allowed)}, got '{getattr(self, name)}'.")
         for name, least in {"pool_size": 1, "references": 1, "top_k": 1, "style_iterations": 0, "seed": 0}.items():
@@ -180,6 +192,13 @@ class StudySettings:
             return torch.zeros(1, device=torch.device(name)).device
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"--device {name} cannot be used here ({str(error).splitlines()[0]}).") from error
+
+    @property
+    def style_dtype(self) -> torch.dtype:
+        """The precision that `style_precision` names."""
+        automatic = "float16" if self.torch_device.type == "cuda" else "float32"
+        dtype: torch.dtype = getattr(torch, automatic if self.style_precision == "auto" else self.style_precision)
+        return dtype
 
     @cached_property
     def labels(self) -> dict[str, str]:

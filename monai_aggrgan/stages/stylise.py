@@ -7,17 +7,14 @@ from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
 
-import torch
 from ignite.engine import State
 from monai.engines import PrepareBatchExtraInput
-from torch import Tensor
 
 from monai_aggrgan.data.image_folder import read_image_folder
-from monai_aggrgan.data.manifest import read_manifest
 from monai_aggrgan.data.prepared import PreparedSlices
 from monai_aggrgan.handlers.image_folder_saver import ImageFolderSaver
 from monai_aggrgan.inferers.style_transfer import StyleTransferInferer
-from monai_aggrgan.networks.vgg19 import VGG19Features, load_vgg19, measured_scales
+from monai_aggrgan.networks.vgg19 import VGG19Features, load_vgg19
 from monai_aggrgan.stages.aggregate import ids_of, run_evaluator
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.task import Task, digest_of
@@ -29,8 +26,8 @@ logger = logging.getLogger(__name__)
 METHODS = {"aggregate_ssim": "aggrgan_ssim", "aggregate_psnr": "aggrgan_psnr"}
 """What an aggregate is called once it has its style."""
 
-SCALE_IMAGES = 8
-"""Training images a class on which the scale of VGG-19's maps is measured."""
+BATCH = {"cpu": 32, "cuda": 2048}
+"""Images between two writes to the folder, from where a killed run goes on: minutes of work."""
 
 
 def tasks(settings: StudySettings) -> Iterator[Task]:
@@ -47,6 +44,8 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
                 settings={
                     "style_iterations": settings.style_iterations,
                     "style_tolerance": settings.style_tolerance,
+                    "style_precision": str(settings.style_dtype).removeprefix("torch."),
+                    "vgg_scale": settings.vgg_scale,
                     "vgg_weights": digest_of(weights) if weights.is_file() else settings.vgg_weights,
                     "seed": settings.seed if settings.vgg_weights == "random" else None,
                 },
@@ -56,18 +55,9 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
 
 
 def style_features(settings: StudySettings) -> VGG19Features:
-    """VGG-19 on the study's device, its maps scaled to the Oxford network's on training images of every class."""
-    prepared = settings.stage_dir("prepare")
-    classes = dict.fromkeys(row["class_name"] for row in read_manifest(prepared))  # whichever are stylised now
-    slices = [_evenly_spaced(PreparedSlices(prepared, class_name=name).images) for name in classes]
-    network = load_vgg19(settings.vgg_weights, seed=settings.seed)
-    scales = measured_scales(network, torch.cat(slices))
-    logger.info("VGG-19 feature scales: %s", ", ".join(f"{layer} x{scale:.3g}" for layer, scale in scales.items()))
-    return load_vgg19(settings.vgg_weights, scales=scales, seed=settings.seed).to(settings.torch_device)
-
-
-def _evenly_spaced(images: Tensor) -> Tensor:
-    return images[:: max(1, len(images) // SCALE_IMAGES)][:SCALE_IMAGES]
+    """VGG-19 on the study's device and in its precision, judged at the scale that the loss weights presume."""
+    network = load_vgg19(settings.vgg_weights, scale=settings.vgg_scale, seed=settings.seed)
+    return network.to(settings.torch_device, settings.style_dtype)
 
 
 def _stylise(
@@ -83,7 +73,7 @@ def _stylise(
         for content, row in zip(contents, rows, strict=True)
     ]
     inferer = StyleTransferInferer(
-        max_iterations=settings.style_iterations, relative_tolerance=settings.style_tolerance
+        max_iterations=settings.style_iterations, relative_tolerance=settings.style_tolerance, progress=True
     )
 
     def describe(state: State) -> list[dict[str, object]]:
@@ -109,7 +99,7 @@ def _stylise(
         features(),
         saver,
         device=settings.torch_device,
-        batch_size=1,
+        batch_size=BATCH.get(settings.torch_device.type, BATCH["cpu"]),
         label=f"{class_name} {method}",
         prepare_batch=prepare_batch,
     )

@@ -10,7 +10,7 @@ from monai.metrics import SSIMMetric
 from torch import Tensor
 
 from monai_aggrgan.inferers import AggregationInferer, AGGrGANInferer, StyleTransferInferer
-from monai_aggrgan.networks import DCGAN1Generator, DCGAN2Generator, GeneratorEnsemble, load_vgg19, measured_scales
+from monai_aggrgan.networks import DCGAN1Generator, DCGAN2Generator, GeneratorEnsemble, load_vgg19
 
 SIZE = 32
 
@@ -34,8 +34,8 @@ def ensemble() -> GeneratorEnsemble:
 
 
 @pytest.fixture(scope="module")
-def inferer(references: Tensor) -> AGGrGANInferer:
-    features = load_vgg19("random", scales=measured_scales(load_vgg19("random"), references))
+def inferer() -> AGGrGANInferer:
+    features = load_vgg19("random")
     return AGGrGANInferer(AggregationInferer(pool_size=5), StyleTransferInferer(max_iterations=2), features)
 
 

@@ -42,14 +42,27 @@ def test_style_equals_eq_14_in_loops():
     expected = np.zeros(2)
     for b, i, j in np.ndindex(2, 3, 3):
         expected[b] += (gram[b, i, j].item() - style_gram[b, i, j].item()) ** 2 / (4 * filters**2 * size**2)
-    np.testing.assert_allclose(style_loss(gram, style_gram, map_size=20, style_map_size=20).numpy(), expected)
+    np.testing.assert_allclose(style_loss(maps, style_gram, style_map_size=20).numpy(), expected)
 
 
 def test_a_tiled_style_image_has_the_same_style():
     maps, style_maps = random(1, 3, 4, 5), random(1, 3, 4, 5, seed=1)
-    once = style_loss(gram_matrix(maps), gram_matrix(style_maps), map_size=20, style_map_size=20)
+    once = style_loss(maps, gram_matrix(style_maps), style_map_size=20)
     tiled = gram_matrix(style_maps.tile(1, 1, 2, 3))
-    torch.testing.assert_close(style_loss(gram_matrix(maps), tiled, map_size=20, style_map_size=120), once)
+    torch.testing.assert_close(style_loss(maps, tiled, style_map_size=120), once)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_styles_gradient_is_that_of_autograd(layout):
+    maps = random(2, 3, 4, 5).contiguous(memory_format=layout).requires_grad_()
+    style_gram = gram_matrix(random(2, 3, 6, 6, seed=1))
+    judge = torch.tensor([2.0, -3.0], dtype=torch.float64)
+    (ours,) = torch.autograd.grad((judge * style_loss(maps, style_gram, style_map_size=36)).sum(), maps)
+    plain = (gram_matrix(maps) / 20 - style_gram / 36).square().sum((1, 2)) / (4 * 3**2)
+    (expected,) = torch.autograd.grad((judge * plain).sum(), maps)
+    torch.testing.assert_close(ours, expected)
+    assert ours.is_contiguous(memory_format=layout)
+    assert torch.autograd.gradcheck(lambda x: style_loss(x, style_gram, style_map_size=36), maps)
 
 
 def test_total_variation_equals_eq_15_in_loops():
@@ -71,7 +84,7 @@ def test_losses_vanish_where_nothing_differs(loss):
     gram = gram_matrix(maps)
     value = {
         "content": lambda: content_loss(maps, maps),
-        "style": lambda: style_loss(gram, gram, map_size=20, style_map_size=20),
+        "style": lambda: style_loss(maps, gram, style_map_size=20),
         "variation": lambda: total_variation(torch.full((2, 1, 4, 5), 128.0, dtype=torch.float64)),
     }[loss]()
-    assert torch.equal(value, torch.zeros(2, dtype=torch.float64))
+    torch.testing.assert_close(value, torch.zeros(2, dtype=torch.float64), rtol=0, atol=1e-28)

@@ -19,7 +19,7 @@ from monai_aggrgan.networks.vgg19 import (
     STYLE_LAYERS,
     VGG19Features,
     load_vgg19,
-    measured_scales,
+    probe_image,
 )
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
@@ -88,34 +88,80 @@ def test_only_the_images_receive_gradients(network, images):
     assert not network.training
 
 
-def test_a_scale_multiplies_the_maps_of_its_layer_alone(network, images):
-    scaled = VGG19Features(scales={"relu2_1": 2.5}, seed=3)(images)
-    for name, maps in network(images).items():
-        torch.testing.assert_close(scaled[name], maps * (2.5 if name == "relu2_1" else 1.0))
+@pytest.mark.parametrize("size", [(16, 16), (20, 36)])
+def test_the_grey_fold_is_exact_to_the_border(size):
+    network = VGG19Features(seed=1).double()
+    network.get_parameter("features.0.bias").normal_(generator=torch.Generator().manual_seed(0))
+    images = torch.rand(2, 1, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    normalised = (images.expand(-1, 3, -1, -1) - network.mean.double()) / network.std.double()
+    first = network.features[0]
+    expected = functional.conv2d(normalised, first.weight, first.bias, padding=1)
+    torch.testing.assert_close(network.grey_convolution(images), expected, rtol=0, atol=1e-13)
 
 
-def test_measured_scales_reach_the_table_from_any_scale(network, images):
-    scales = measured_scales(network, images)
-    rescaled = VGG19Features(scales=scales, seed=3)
-    means = {name: maps.mean().item() for name, maps in rescaled(images).items()}
-    assert means == pytest.approx(OXFORD_MEANS, rel=1e-4)
-    assert measured_scales(rescaled, images) == pytest.approx(scales, rel=1e-4)
+def test_loaded_weights_give_unit_means_and_scales_that_take_it_back(network, weights, images):
+    loaded = load_vgg19(weights, scale="torchvision")
+    maps, own = loaded(probe_image()), network(probe_image())
+    assert {name: layer.mean().item() for name, layer in maps.items()} == pytest.approx(dict.fromkeys(maps, 1), 1e-5)
+    assert loaded.scales == pytest.approx({name: layer.mean().item() for name, layer in own.items()}, rel=1e-5)
+    for name, layer in loaded(images).items():  # the same network on any image
+        torch.testing.assert_close(layer * loaded.scales[name], network(images)[name], rtol=1e-3, atol=1e-4)
+
+
+def test_oxfords_scale_is_the_same_for_weights_of_any_scale(network, images, tmp_path):
+    state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    state["features.5.weight"] *= 7.5  # relu2_1 and all that follow
+    torch.save(state, tmp_path / "other.pth")
+    torch.save(network.state_dict(), tmp_path / "vgg19.pth")
+    first, second = load_vgg19(tmp_path / "vgg19.pth"), load_vgg19(tmp_path / "other.pth", scale="oxford")
+    assert first.scales == second.scales == OXFORD_MEANS
+    for a, b in zip(first(images).values(), second(images).values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_own_factors_multiply_the_files_scale(weights):
+    own, scaled = (load_vgg19(weights, scale=scale).scales for scale in ("torchvision", {"relu2_1": 2.5}))
+    for name, scale in own.items():
+        assert scaled[name] == pytest.approx(scale * (2.5 if name == "relu2_1" else 1))
+
+
+def test_the_scale_is_told(weights, caplog):
+    with caplog.at_level("INFO"):
+        load_vgg19(weights, scale={"relu2_1": 2.5})
+    assert "multiples of the weights' own scale: relu1_1 x1, relu2_1 x2.5, relu3_1 x1," in caplog.text
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_keeps_the_maps_and_the_first_layer_whole(dtype, weights, images):
+    full, half = load_vgg19(weights), load_vgg19(weights).to(dtype)
+    assert (half.dtype, half.full_dtype, full.full_dtype) == (dtype, torch.float32, torch.float32)
+    maps = half(images)
+    assert maps["relu1_1"].dtype == torch.float32 and maps["relu5_1"].dtype == dtype
+    for name, expected in full(images).items():
+        error = (maps[name].float() - expected).norm() / expected.norm()
+        assert 0 < error < (0.02 if dtype == torch.bfloat16 else 0.003), name
+
+
+def test_float64_is_float64_throughout(images):
+    maps = VGG19Features().double()(images)
+    assert {layer.dtype for layer in maps.values()} == {torch.float64}
 
 
 def test_a_seed_alone_decides_the_weights():
     before = torch.get_rng_state()
-    first, again, other = VGG19Features(seed=1), load_vgg19("random", seed=1), load_vgg19("random", seed=2)
+    first, again, other = VGG19Features(seed=1), VGG19Features(seed=1), VGG19Features(seed=2)
+    loaded, reloaded = load_vgg19("random", seed=1), load_vgg19("random", seed=1)
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), reloaded.parameters(), strict=True))
     assert not torch.equal(first.features[0].weight, other.features[0].weight)
     assert first.features[25].weight.std().item() == pytest.approx((2 / (512 * 9)) ** 0.5, rel=0.01)
     assert not first.features[25].bias.any()
 
 
 def test_a_file_with_classifier_keys_is_loaded(network, weights, images):
-    loaded = load_vgg19(str(weights), scales={"relu1_1": 2.0})
-    torch.testing.assert_close(loaded(images)["relu1_1"], 2 * network(images)["relu1_1"])
-    torch.testing.assert_close(loaded(images)["relu5_1"], network(images)["relu5_1"])
+    loaded = load_vgg19(str(weights), scale="torchvision")
+    torch.testing.assert_close(loaded(images)["relu5_1"] * loaded.scales["relu5_1"], network(images)["relu5_1"])
 
 
 def test_the_cache_is_read_and_the_network_never_asked(network, weights, tmp_path, monkeypatch):
@@ -125,16 +171,16 @@ def test_the_cache_is_read_and_the_network_never_asked(network, weights, tmp_pat
         load_vgg19("cache")
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "vgg19-dcbb9e9d.pth").symlink_to(weights)
-    assert torch.equal(load_vgg19("cache").features[28].weight, network.features[28].weight)
+    assert torch.equal(load_vgg19("cache").features[28].weight, load_vgg19(weights).features[28].weight)
 
 
-def test_a_download_is_checked_and_loaded(network, monkeypatch):
+def test_a_download_is_checked_and_loaded(network, weights, monkeypatch):
     def fetch(url: str, *, map_location: str, check_hash: bool, weights_only: bool) -> dict[str, torch.Tensor]:
         assert url.endswith("/vgg19-dcbb9e9d.pth") and check_hash and weights_only
         return network.state_dict()
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fetch)
-    assert torch.equal(load_vgg19("download").features[0].weight, network.features[0].weight)
+    assert torch.equal(load_vgg19("download").features[0].weight, load_vgg19(weights).features[0].weight)
 
 
 def test_a_failed_download_says_what_else_to_do(monkeypatch):
@@ -180,17 +226,23 @@ def test_weights_of_another_network_are_refused(state, message, tmp_path):
         load_vgg19(tmp_path / "other.pth")
 
 
-def test_a_dead_layer_cannot_be_scaled(images):
+def test_a_dead_layer_cannot_be_scaled(tmp_path):
     dead = VGG19Features()
     dead.features[19].weight.zero_()
-    with pytest.raises(InputError, match=r"give relu4_1 a mean of 0.0, which no factor can mend"):
-        measured_scales(dead, images)
+    torch.save(dead.state_dict(), tmp_path / "dead.pth")
+    with pytest.raises(InputError, match=r"give maps of mean 0.0, which no factor can mend"):
+        load_vgg19(tmp_path / "dead.pth")
 
 
-@pytest.mark.parametrize("scales", [{"relu3_2": 1.0}, {"relu3_1": 0.0}, {"relu3_1": float("nan")}])
-def test_wrong_scales_are_refused(scales):
-    with pytest.raises(ValueError, match=f"scales must be positive factors of relu1_1, .*got '{next(iter(scales))}'"):
-        VGG19Features(scales=scales)
+@pytest.mark.parametrize("scale", [{"relu3_2": 1.0}, {"relu3_1": 0.0}, {"relu3_1": float("nan")}])
+def test_wrong_scales_are_refused(scale):
+    with pytest.raises(ValueError, match=f"scale must be positive factors of relu1_1, .*got '{next(iter(scale))}'"):
+        load_vgg19("random", scale=scale)
+
+
+def test_an_unknown_convention_is_refused():
+    with pytest.raises(ValueError, match="caffe"):
+        load_vgg19("random", scale="caffe")
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 32, 32), (1, 32, 32), (1, 1, 32, 15)])
@@ -199,12 +251,13 @@ def test_wrong_images_are_refused(shape, network):
         network(torch.zeros(shape))
 
 
-def test_the_oxford_weights_have_the_means_of_the_table(tmp_path):
+def test_the_oxford_weights_have_oxfords_scale(tmp_path):
     unpack, slices = SHARED / "tools" / "unpack_vgg19.py", SHARED / "data" / "figshare_128"
     if not (unpack.exists() and slices.exists()):
         pytest.skip("needs the VGG-19 weights and Figshare slices of the shared folder")
     subprocess.run([sys.executable, unpack, tmp_path / "vgg19.pth"], check=True, capture_output=True)
+    assert load_vgg19(tmp_path / "vgg19.pth", scale="torchvision").scales == pytest.approx(OXFORD_MEANS, rel=1e-4)
     paths = [sorted((slices / kind).glob("*.png"))[100] for kind in ("glioma", "meningioma", "pituitary")]
     real = torch.stack([torch.from_numpy(np.array(Image.open(path).convert("L"))) for path in paths])[:, None] / 255
     for name, maps in load_vgg19(tmp_path / "vgg19.pth")(real).items():
-        assert OXFORD_MEANS[name] / 2 < maps.mean() < OXFORD_MEANS[name] * 2, name
+        assert 0.5 < maps.mean() < 1.5, name  # the probe stands for real slices
