@@ -14,7 +14,7 @@ from typing import Any
 from monai.bundle import ConfigParser, run
 
 from monai_aggrgan.exceptions import AggrganError, InputError
-from monai_aggrgan.networks.vgg19 import load_vgg19
+from monai_aggrgan.networks.vgg19_weights import load_vgg19
 from monai_aggrgan.stages import aggregate, evaluate, export, generate, prepare, report, stylise, train
 from monai_aggrgan.stages.settings import StudySettings
 
@@ -79,7 +79,7 @@ class Study:
 
     def _check_before_hours_are_spent(self, stages: Sequence[str]) -> None:
         if "stylise" in stages:
-            load_vgg19(self.settings.vgg_weights)
+            load_vgg19(self.settings.vgg_weights, scale=self.settings.vgg_scale)
         folder = self.settings.output_dir
         try:
             folder.mkdir(parents=True, exist_ok=True)

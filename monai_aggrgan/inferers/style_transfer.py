@@ -133,9 +133,9 @@ class StyleTransferInferer(Inferer):
             Restyled images (B, 1, h, w) in [0, 1], float32 (float64 with a float64 network).
 
         Raises:
-            ValueError: when `content` is missing, or not one grey image for each style image.
+            ValueError: when `content` is missing, or not one grey image for each style image, or on another device.
         """
-        styles, contents = _checked(inputs, content, dtype=network.full_dtype)
+        styles, contents = _checked(inputs, content, network)
         self.reports = []
         if not len(contents):
             return contents
@@ -198,12 +198,15 @@ def _free_memory(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def _checked(styles: Tensor, contents: Tensor | None, *, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Both batches as plain tensors without history."""
+def _checked(styles: Tensor, contents: Tensor | None, network: VGG19Features) -> tuple[Tensor, Tensor]:
+    """Both batches as plain tensors without history, in the precision of the loop."""
     if contents is None:
         raise ValueError("content is missing: the images (B, 1, h, w) to be restyled; inputs are their style images")
+    device = network.mean.device
     for name, images in (("inputs", styles), ("content", contents)):
         if images.ndim != 4 or images.shape[1] != 1 or len(images) != len(styles):
             raise ValueError(f"{name} must be (B, 1, H, W), B = {len(styles)} as in inputs, got {tuple(images.shape)}")
-    styles, contents = (convert_to_tensor(images.detach(), dtype=dtype) for images in (styles, contents))
+        if images.device != device:
+            raise ValueError(f"{name} must be where the network is, on {device}, got images on {images.device}")
+    styles, contents = (convert_to_tensor(images.detach(), dtype=network.full_dtype) for images in (styles, contents))
     return styles, contents

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from monai_aggrgan.networks.dcgan import DCGAN1Discriminator, DCGAN1Generator, DCGAN2Discriminator, DCGAN2Generator
 from monai_aggrgan.networks.ensemble import GeneratorEnsemble
-from monai_aggrgan.networks.vgg19 import (
-    CONTENT_LAYER,
-    OXFORD_MEANS,
-    STYLE_LAYERS,
-    Scale,
-    VGG19Features,
-    load_vgg19,
-    probe_image,
-)
+from monai_aggrgan.networks.vgg19 import CONTENT_LAYER, STYLE_LAYERS, VGG19Features
+from monai_aggrgan.networks.vgg19_weights import OXFORD_MEANS, Scale, load_vgg19, probe_image
 from monai_aggrgan.networks.wgan_div import WGANDivCritic, WGANDivGenerator
 
 __all__ = [

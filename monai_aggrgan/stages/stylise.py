@@ -14,7 +14,8 @@ from monai_aggrgan.data.image_folder import read_image_folder
 from monai_aggrgan.data.prepared import PreparedSlices
 from monai_aggrgan.handlers.image_folder_saver import ImageFolderSaver
 from monai_aggrgan.inferers.style_transfer import StyleTransferInferer
-from monai_aggrgan.networks.vgg19 import VGG19Features, load_vgg19
+from monai_aggrgan.networks.vgg19 import VGG19Features
+from monai_aggrgan.networks.vgg19_weights import load_vgg19
 from monai_aggrgan.stages.aggregate import ids_of, run_evaluator
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.task import Task, digest_of

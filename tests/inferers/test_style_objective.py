@@ -7,7 +7,8 @@ import torch
 
 from monai_aggrgan.inferers.style_objective import StyleObjective
 from monai_aggrgan.losses.style import content_loss, gram_matrix, total_variation
-from monai_aggrgan.networks.vgg19 import CONTENT_LAYER, STYLE_LAYERS, VGG19Features, load_vgg19
+from monai_aggrgan.networks.vgg19 import CONTENT_LAYER, STYLE_LAYERS, VGG19Features
+from monai_aggrgan.networks.vgg19_weights import load_vgg19
 
 WEIGHTS = {"content_weight": 5.0, "style_weight": 100.0, "total_variation_weight": 1e-3}
 

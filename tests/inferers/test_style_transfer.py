@@ -18,7 +18,8 @@ from monai_aggrgan.inferers import style_transfer
 from monai_aggrgan.inferers.style_objective import StyleObjective
 from monai_aggrgan.inferers.style_transfer import StyleTransferInferer, StyleTransferReport
 from monai_aggrgan.losses.style import content_loss, gram_matrix, style_loss, total_variation
-from monai_aggrgan.networks.vgg19 import CONTENT_LAYER, STYLE_LAYERS, VGG19Features, load_vgg19
+from monai_aggrgan.networks.vgg19 import CONTENT_LAYER, STYLE_LAYERS, VGG19Features
+from monai_aggrgan.networks.vgg19_weights import load_vgg19
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 
@@ -382,6 +383,8 @@ def test_missing_or_unmatched_content_is_refused(network, styles, contents):
         inferer(styles, network, content=contents[:1])
     with pytest.raises(ValueError, match=r"inputs must be \(B, 1, H, W\)"):
         inferer(styles.expand(-1, 3, -1, -1), network, content=contents)
+    with pytest.raises(ValueError, match="content must be where the network is, on cpu, got images on meta"):
+        inferer(styles, network, content=contents.to("meta"))
 
 
 @pytest.mark.parametrize(
