@@ -22,8 +22,8 @@ class BatchedLBFGS(BatchedOptimizer):
 
     Row by row the iterates are those of `torch.optim.LBFGS` with the same `lr` and `history_size`, no line search and
     no tolerances; only that steps stay cautious until a pair is remembered. The direction is -H g with the compact
-    inverse Hessian approximation (Byrd, Nocedal and Schnabel 1994, eq. 3.1): two products with the remembered pairs and
-    two triangular solves, instead of a loop over the pairs.
+    inverse Hessian approximation (Byrd, Nocedal and Schnabel 1994, eq. 3.1): two products with the remembered pairs,
+    and some of small float64 matrices, instead of a loop over the pairs.
 
     Where a trial is not finite, or not low enough for the line search, the problem stays and tries half the step; after
     ten such trials in a row along the steepest descent; after ten more it is frozen.
@@ -68,8 +68,9 @@ class BatchedLBFGS(BatchedOptimizer):
     def _fresh(self, parameters: Tensor) -> dict[str, Tensor]:
         """Beside what all share: the remembered steps S and gradient changes Y as rings, and their small products.
 
-        `pairs` (B, 2m, n) holds S, then Y, the next pair's place being `place` (B,). `upper` R and `gram` Y'Y
-        (B, m, m) are in order of age, the newest last; rows of pairs that do not exist yet are those of 1 and of 0.
+        `pairs` (B, 2m, n) holds S, then Y, the next pair's place being `place` (B,). With R the upper triangle of S'Y,
+        `inverse` is R^-1 (B, m, m), `curvatures` R's diagonal (B, m) and `gram` Y'Y (B, m, m), by age, the newest last;
+        where pairs do not exist yet, as if R were 1 and Y were 0.
         """
         state = super()._fresh(parameters)
         start, size = state["parameters"], self.history_size
@@ -79,7 +80,8 @@ class BatchedLBFGS(BatchedOptimizer):
             "pairs": start.new_zeros(batch, 2 * size, start.shape[1]),
             "place": torch.zeros(batch, dtype=torch.int64, device=start.device),
             "count": torch.zeros(batch, dtype=torch.int64, device=start.device),
-            "upper": identity.repeat(batch, 1, 1),
+            "inverse": identity.repeat(batch, 1, 1),
+            "curvatures": small.new_ones(batch, size),
             "gram": small.new_zeros(batch, size, size),
             "scale": small.new_ones(batch),
             "slope": start.new_zeros(batch),
@@ -100,7 +102,7 @@ class BatchedLBFGS(BatchedOptimizer):
         remembered = accepted & ~fresh & (curvature > rounding)
         self._push(remembered, changes)
         self._update(remembered, scale=curvature / squared)
-        direction = self._direction(remembered, gradients, changes)
+        direction = self._direction(remembered, gradients, changes, curvature)
         slope = _dot(gradients, direction)
         forget = accepted & ~((slope < 0) & slope.isfinite())  # no descent
         self._forget(forget)
@@ -141,12 +143,13 @@ class BatchedLBFGS(BatchedOptimizer):
         self._update(
             rows,
             count=torch.zeros_like(state["count"]),
-            upper=identity.expand_as(state["upper"]),
+            inverse=identity.expand_as(state["inverse"]),
+            curvatures=torch.ones_like(state["curvatures"]),
             gram=torch.zeros_like(state["gram"]),
             scale=torch.ones_like(state["scale"]),
         )
 
-    def _direction(self, remembered: Tensor, gradients: Tensor, changes: Tensor) -> Tensor:
+    def _direction(self, remembered: Tensor, gradients: Tensor, changes: Tensor, curvature: Tensor) -> Tensor:
         """-H g (B, n), the newest pair's products entered first.
 
         With S and Y the pairs as columns, R the upper triangle of S'Y, D its diagonal and c = `scale`,
@@ -160,23 +163,33 @@ class BatchedLBFGS(BatchedOptimizer):
         products = products.gather(2, by_age[:, None, :, None].expand_as(products))
         products = torch.where(exists[:, None, :, None], products, 0)
         (step_gradient, step_change), (change_gradient, change_change) = (rows.unbind(2) for rows in products.unbind(1))
-        self._enter(remembered, step_change, change_change)
-        upper, scale = state["upper"], state["scale"][:, None]
-        first = torch.linalg.solve_triangular(upper, step_gradient[..., None], upper=True)
-        middle = (scale[..., None] * state["gram"] @ first)[..., 0] + upper.diagonal(dim1=1, dim2=2) * first[..., 0]
-        middle = middle - scale * change_gradient
-        second = torch.linalg.solve_triangular(upper.mT, middle[..., None], upper=False)[..., 0]
-        weights = torch.stack([second, -scale * first[..., 0]], 1)
+        self._enter(remembered, step_change, change_change, curvature)
+        scale = state["scale"][:, None]
+        first = _times(state["inverse"], step_gradient)
+        middle = state["curvatures"] * first + scale * (_times(state["gram"], first) - change_gradient)
+        second = _times(state["inverse"].mT, middle)
         in_ring = (ages - state["place"][:, None]) % size
+        weights = torch.stack([second, -scale * first], 1)
         weights = weights.gather(2, in_ring[:, None].expand_as(weights)).flatten(1).to(gradients.dtype)
-        return -(scale.to(gradients.dtype) * gradients + (weights[:, None] @ state["pairs"])[:, 0])
+        return -(scale.to(gradients.dtype) * gradients + _times(state["pairs"].mT, weights))
 
-    def _enter(self, remembered: Tensor, step_change: Tensor, change_change: Tensor) -> None:
-        """Shift R and Y'Y by one age and write the newest pair's products into the last column (and row)."""
-        upper, gram = (F.pad(self.state[name][:, 1:, 1:], (0, 1, 0, 1)) for name in ("upper", "gram"))
-        upper[:, :, -1] = step_change
+    def _enter(self, remembered: Tensor, step_change: Tensor, change_change: Tensor, curvature: Tensor) -> None:
+        """Shift all by one age and write the newest pair's products last.
+
+        A column r over the curvature k makes of the inverse of R that of [[R, r], [0, k]]: -R^-1 r / k, over 1 / k.
+        """
+        state = self.state
+        inverse, gram = (F.pad(state[name][:, 1:, 1:], (0, 1, 0, 1)) for name in ("inverse", "gram"))
+        inverse[:, :-1, -1] = -_times(inverse[:, :-1, :-1], step_change[:, :-1]) / curvature[:, None]
+        inverse[:, -1, -1] = 1 / curvature
         gram[:, :, -1] = gram[:, -1, :] = change_change
-        self._update(remembered, upper=upper, gram=gram)
+        curvatures = torch.cat([state["curvatures"][:, 1:], curvature[:, None]], 1)
+        self._update(remembered, inverse=inverse, curvatures=curvatures, gram=gram)
+
+
+def _times(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """Row by row a matrix times a vector: (B, i, j) and (B, j) -> (B, i)."""
+    return (matrices @ vectors[..., None])[..., 0]
 
 
 def _dot(left: Tensor, right: Tensor) -> Tensor:

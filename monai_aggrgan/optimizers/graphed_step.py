@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import torch
 
 __all__ = ["GraphedStep"]
+
+logger = logging.getLogger(__name__)
 
 _WARM_UP = 3  # calls that let cuDNN and cuBLAS choose their kernels and take their memory
 
@@ -37,8 +40,10 @@ class GraphedStep:
             self.step()
         elif self.calls < _WARM_UP:
             self._warm_up(self.stream)
+        elif graph := self.graph or self._recorded(self.stream):
+            graph.replay()
         else:
-            self._replay(self.stream)
+            self.step()
         self.calls += 1
 
     def _warm_up(self, stream: torch.cuda.Stream) -> None:
@@ -47,9 +52,15 @@ class GraphedStep:
             self.step()
         torch.cuda.current_stream(stream.device).wait_stream(stream)
 
-    def _replay(self, stream: torch.cuda.Stream) -> None:
-        if self.graph is None:
-            self.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graph, stream=stream):
+    def _recorded(self, stream: torch.cuda.Stream) -> torch.cuda.CUDAGraph | None:
+        """Record the step, which does not do it; say so where that is not possible, and never try again."""
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph, stream=stream):
                 self.step()
-        self.graph.replay()
+        except RuntimeError as error:
+            logger.warning("The step cannot be a CUDA graph and is launched each time, which is slower: %s", error)
+            self.stream = None
+        else:
+            self.graph = graph
+        return self.graph

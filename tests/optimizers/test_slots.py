@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from monai_aggrgan.optimizers import BatchedAdam, BatchedLBFGS, Finished, GraphedStep, Slots, value_and_gradient
+from monai_aggrgan.optimizers import BatchedAdam, BatchedLBFGS, Finished, Slots, value_and_gradient
 
 
 class Bowls:
@@ -113,28 +113,3 @@ def test_the_mean_loss_is_of_those_in_work():
     assert slots.mean_loss == pytest.approx((0 + 444) / 2)
     slots.collect()
     assert slots.mean_loss == pytest.approx(444)
-
-
-def test_elsewhere_than_on_cuda_a_step_is_simply_called():
-    calls: list[int] = []
-    step = GraphedStep(lambda: calls.append(len(calls)), torch.device("cpu"))
-    for _ in range(6):
-        step()
-    assert calls == list(range(6)) and step.graph is None
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_on_cuda_a_recorded_step_is_the_step():
-    starts = torch.rand(4, 3, device="cuda", dtype=torch.float64)
-    closure = value_and_gradient(lambda x: (x.square() - 2).square().sum(1))
-    plain, recorded = BatchedLBFGS(starts), BatchedLBFGS(starts)
-    step = GraphedStep(lambda: recorded.step(closure), torch.device("cuda"))
-    for count in range(1, 21):
-        plain.step(closure)
-        step()
-        assert recorded.iterations.tolist() == [count - 1] * 4
-        torch.testing.assert_close(recorded.parameters, plain.parameters, rtol=0, atol=1e-12)
-    assert step.graph is not None
-    recorded.replace(torch.tensor([2], device="cuda"), starts[:1])  # into the memory that the graph knows
-    step()
-    assert recorded.iterations.tolist() == [20, 20, 0, 20]
