@@ -97,7 +97,7 @@ class BatchedOptimizer(ABC):
         trial = torch.where(active[:, None], state["parameters"] + state["move"], state["parameters"])
         losses, gradients = closure(self._shaped(trial))
         gradients = gradients.reshape(trial.shape)
-        finite = losses.isfinite() & gradients.isfinite().all(1)
+        finite = losses.isfinite() & torch.linalg.vector_norm(gradients, math.inf, dim=1).isfinite()
         accepted = active & finite & self._accepts(losses)
         self._update(active, iterations=state["iterations"] + 1)
         with _no_autocast(trial.device):
