@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -22,7 +23,10 @@ from monai_aggrgan.optimizers.slots import Slots, StopReason
 
 __all__ = ["StyleTransferInferer", "StyleTransferReport"]
 
+logger = logging.getLogger(__name__)
+
 _FAST_PIXELS = {"cuda": 2**22, "cpu": 2**16}  # of all images at once; more gain nothing there
+_MARGIN = 0.01  # by which rounding and interpolation may leave [0, 1]
 _BYTES_A_PIXEL = 4000  # of one image in work, in float32: maps and their gradients, L-BFGS's memory
 
 
@@ -70,7 +74,7 @@ class StyleTransferInferer(Inferer):
         learning_rate: for "lbfgs" the length of a step in units of the quasi-Newton step, for "adam" grey levels.
         history_size: pairs of steps and gradients that L-BFGS remembers.
         batch_size: images optimised at once; by default as many as are fast on the device and fit its free memory.
-        progress: show a bar of images done, with the mean loss of those in work.
+        progress: show a bar of images done, with the iterations and the mean loss of those in work.
 
     Attributes:
         reports: one `StyleTransferReport` an image of the last call.
@@ -130,10 +134,12 @@ class StyleTransferInferer(Inferer):
             content: images (B, 1, h, w) in [0, 1] to be restyled.
 
         Returns:
-            Restyled images (B, 1, h, w) in [0, 1], float32 (float64 with a float64 network).
+            Restyled images (B, 1, h, w) in [0, 1], float32 (float64 with a float64 network): plain tensors, so that the
+            metadata of a real image does not travel on a synthetic one.
 
         Raises:
-            ValueError: when `content` is missing, or not one grey image for each style image, or on another device.
+            ValueError: when `content` is missing, or images are not grey, in [0, 1], a style for each content, or where
+                the network is.
         """
         styles, contents = _checked(inputs, content, network)
         self.reports = []
@@ -145,7 +151,7 @@ class StyleTransferInferer(Inferer):
             restyled, slots = contents.clone(), self._slots(network, contents, styles)
             while slots.slots:
                 slots.advance()
-                bar.set_postfix(loss=f"{slots.mean_loss:.4g}", refresh=False)
+                bar.set_postfix(iterations=slots.iterations, mean_loss=f"{slots.mean_loss:.4g}", refresh=False)
                 for done in slots.collect():
                     restyled[done.problem] += done.parameters / 255
                     told = (done.initial_loss, done.final_loss, done.iterations, done.stopped_by)
@@ -153,7 +159,17 @@ class StyleTransferInferer(Inferer):
                     bar.update()
                 bar.refresh()
         self.reports = [reports[index] for index in range(len(contents))]
+        self._warn()
         return restyled.clamp_(0, 1)
+
+    def _warn(self) -> None:
+        """Name the images that could not be restyled: they look like any other."""
+        broken = [str(index) for index, report in enumerate(self.reports) if report.stopped_by == "not finite"]
+        if broken:
+            told = (
+                "Style transfer: the loss of image %s of %d was not finite; it is as it was before that, or unchanged."
+            )
+            logger.warning(told, ", ".join(broken), len(self.reports))
 
     def _slots(self, network: VGG19Features, contents: Tensor, styles: Tensor) -> Slots:
         rows = min(self.batch_size or _rows(contents, styles), len(contents))
@@ -202,11 +218,24 @@ def _checked(styles: Tensor, contents: Tensor | None, network: VGG19Features) ->
     """Both batches as plain tensors without history, in the precision of the loop."""
     if contents is None:
         raise ValueError("content is missing: the images (B, 1, h, w) to be restyled; inputs are their style images")
-    device = network.mean.device
-    for name, images in (("inputs", styles), ("content", contents)):
-        if images.ndim != 4 or images.shape[1] != 1 or len(images) != len(styles):
-            raise ValueError(f"{name} must be (B, 1, H, W), B = {len(styles)} as in inputs, got {tuple(images.shape)}")
-        if images.device != device:
-            raise ValueError(f"{name} must be where the network is, on {device}, got images on {images.device}")
+    if not isinstance(network, VGG19Features):
+        raise ValueError(f"network must be VGG-19 as load_vgg19 gives it, got {type(network).__name__}")
+    for name, images in (("inputs, the style images,", styles), ("content", contents)):
+        _check_images(name, images, device=network.mean.device)
+    if len(styles) != len(contents):
+        raise ValueError(f"each content needs a style image of its own, got {len(contents)} and {len(styles)}")
     styles, contents = (convert_to_tensor(images.detach(), dtype=network.full_dtype) for images in (styles, contents))
     return styles, contents
+
+
+def _check_images(name: str, images: Tensor, *, device: torch.device) -> None:
+    """Refuse what is no batch of grey images in [0, 1]; what is not a number passes, and is reported image by image."""
+    if not isinstance(images, Tensor):
+        raise ValueError(f"{name} must be a tensor (B, 1, H, W), got {type(images).__name__}")
+    if images.ndim != 4 or images.shape[1] != 1:
+        raise ValueError(f"{name} must be grey images (B, 1, H, W), got {tuple(images.shape)}")
+    if images.device != device:
+        raise ValueError(f"{name} must be where the network is, on {device}, got images on {images.device}")
+    numbers = images[images.isfinite()]
+    if len(numbers) and not -_MARGIN <= numbers.min() <= numbers.max() <= 1 + _MARGIN:
+        raise ValueError(f"{name} must be in [0, 1], got {numbers.min():.4g} to {numbers.max():.4g}")

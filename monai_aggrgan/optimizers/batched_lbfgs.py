@@ -6,7 +6,6 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from monai.utils import look_up_option
 from torch import Tensor
 
 from monai_aggrgan.optimizers.batched_optimizer import BatchedOptimizer
@@ -62,7 +61,9 @@ class BatchedLBFGS(BatchedOptimizer):
             raise ValueError(f"lr must be above 0 and history_size 1 or more, got {lr} and {history_size}")
         self.lr = lr
         self.history_size = history_size
-        self.line_search = look_up_option(line_search, (None, "armijo"))
+        if line_search not in (None, "armijo"):
+            raise ValueError(f"line_search must be None or 'armijo', got {line_search!r}")
+        self.line_search = line_search
         super().__init__(parameters)
 
     def _fresh(self, parameters: Tensor) -> dict[str, Tensor]:

@@ -23,6 +23,10 @@ def value_and_gradient(objective: Callable[[Tensor], Tensor]) -> Closure:
         with torch.enable_grad():
             variable = parameters.detach().requires_grad_()
             losses = objective(variable)
+            if losses.shape != parameters.shape[:1]:
+                raise ValueError(
+                    f"the objective must give a loss for each row, {_of(parameters[:, 0])}, got {_of(losses)}"
+                )
             (gradients,) = torch.autograd.grad(losses.sum(), variable)
         return losses.detach(), gradients
 
@@ -48,9 +52,13 @@ class BatchedOptimizer(ABC):
     """
 
     def __init__(self, parameters: Tensor) -> None:
+        if not isinstance(parameters, Tensor):
+            raise ValueError(
+                f"parameters must be a tensor (B, ...), one row a problem, got {type(parameters).__name__}"
+            )
         if parameters.ndim < 2 or not parameters.numel() or not parameters.is_floating_point():
-            came = f"{tuple(parameters.shape)} of {parameters.dtype}"
-            raise ValueError(f"parameters must be floating-point numbers (B, ...), one row a problem, got {came}")
+            wanted = "floating-point numbers (B, ...), one row a problem and at least one number a row"
+            raise ValueError(f"parameters must be {wanted}, got {_of(parameters)}")
         self.shape = parameters.shape[1:]
         self.state = self._fresh(parameters)
 
@@ -95,7 +103,7 @@ class BatchedOptimizer(ABC):
         state = self.state
         active, fresh = state["active"].clone(), state["iterations"] < 0
         trial = torch.where(active[:, None], state["parameters"] + state["move"], state["parameters"])
-        losses, gradients = closure(self._shaped(trial))
+        losses, gradients = self._evaluated(closure, self._shaped(trial))
         gradients = gradients.reshape(trial.shape)
         finite = losses.isfinite() & torch.linalg.vector_norm(gradients, math.inf, dim=1).isfinite()
         accepted = active & finite & self._accepts(losses)
@@ -106,16 +114,30 @@ class BatchedOptimizer(ABC):
             self._update(active & finite & (losses < state["best_losses"]), best=trial, best_losses=losses)
             self._retreat(active & ~accepted, fresh, finite)
 
+    def _evaluated(self, closure: Closure, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """What the closure gives, refused unless it has a row for each problem."""
+        losses, gradients = closure(parameters)
+        for name, came, wanted in (
+            ("losses", losses, parameters[:, :1].flatten(1)[:, 0]),
+            ("gradients", gradients, parameters),
+        ):
+            if came.shape != wanted.shape or came.dtype != wanted.dtype:
+                raise ValueError(f"the closure must return {name} {_of(wanted)}, got {_of(came)}")
+        return losses, gradients
+
     def freeze(self, frozen: Tensor) -> None:
-        """Stop the problems of the mask (B,): their state stays as it is."""
+        """Stop the problems of the mask (B,), bool: their state stays as it is."""
         self.state["active"].logical_and_(~frozen)
 
     def keep(self, rows: Tensor) -> None:
-        """Leave only the problems of these indices (b,), in this order; the batch has b rows from now on."""
+        """Leave only the problems of these indices (b,), int64, in this order; the batch has b rows from now on."""
         self.state = {name: tensor[rows] for name, tensor in self.state.items()}
 
     def replace(self, rows: Tensor, parameters: Tensor) -> None:
-        """Put new problems, from the starting points `parameters` (b, ...), in the place of these rows (b,)."""
+        """Put new problems, from the starting points `parameters` (b, ...), in the place of these rows (b,), int64.
+
+        The next step evaluates them where they are; until then their losses are infinite.
+        """
         for name, tensor in self._fresh(parameters).items():
             self.state[name].index_copy_(0, rows, tensor)
 
@@ -156,6 +178,11 @@ class BatchedOptimizer(ABC):
     def _retreat(self, rejected: Tensor, fresh: Tensor, finite: Tensor) -> None:
         """Set the next move of the rejected rows; as a rule there is none, and they are frozen."""
         self._update(rejected, active=torch.zeros_like(rejected), broken=~finite)
+
+
+def _of(tensor: Tensor) -> str:
+    """Shape and type as an error names them."""
+    return f"{tuple(tensor.shape)} of {str(tensor.dtype).removeprefix('torch.')}"
 
 
 def _no_autocast(device: torch.device) -> AbstractContextManager[object]:

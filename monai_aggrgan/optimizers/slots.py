@@ -104,6 +104,11 @@ class Slots:
         return [slot for slot in self.rows if slot]
 
     @property
+    def iterations(self) -> int:
+        """Iterations of the problem in work that has had most; 0 when there is none."""
+        return max((slot.iterations for slot in self.slots), default=0)
+
+    @property
     def mean_loss(self) -> float:
         """Mean of the best losses of the problems in work, those left out that have none yet."""
         losses = [slot.best_loss for slot in self.slots if math.isfinite(slot.best_loss)]

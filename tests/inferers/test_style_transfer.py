@@ -199,12 +199,13 @@ def test_a_loss_that_stays_not_finite_ends_the_image(styles, contents):
     assert any(torch.equal(restyled, images.clamp(0, 1)) for images in network.seen[3:8])
 
 
-def test_a_content_without_a_finite_loss_is_returned(network, styles, contents):
+def test_a_content_without_a_finite_loss_is_returned(network, styles, contents, caplog):
     broken = contents[:1].clone()
     broken[0, 0, 0, 0] = float("nan")
     inferer = StyleTransferInferer()
     assert torch.equal(inferer(styles[:1], network, content=broken).isnan(), broken.isnan())
     assert (inferer.reports[0].iterations, inferer.reports[0].stopped_by) == (0, "not finite")
+    assert "the loss of image 0 of 1 was not finite" in caplog.text
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
@@ -379,12 +380,26 @@ def test_missing_or_unmatched_content_is_refused(network, styles, contents):
     inferer = StyleTransferInferer()
     with pytest.raises(ValueError, match="content is missing"):
         inferer(styles, network)
-    with pytest.raises(ValueError, match=r"content must be \(B, 1, H, W\), B = 2 as in inputs, got \(1, 1, 16, 16\)"):
+    with pytest.raises(ValueError, match=r"each content needs a style image of its own, got 1 and 2"):
         inferer(styles, network, content=contents[:1])
-    with pytest.raises(ValueError, match=r"inputs must be \(B, 1, H, W\)"):
+    with pytest.raises(ValueError, match=r"inputs, the style images, must be grey .*, got \(2, 3, 24, 24\)"):
         inferer(styles.expand(-1, 3, -1, -1), network, content=contents)
     with pytest.raises(ValueError, match="content must be where the network is, on cpu, got images on meta"):
         inferer(styles, network, content=contents.to("meta"))
+    with pytest.raises(ValueError, match=r"content must be a tensor \(B, 1, H, W\), got list"):
+        inferer(styles, network, content=list(contents))
+    with pytest.raises(ValueError, match="network must be VGG-19 as load_vgg19 gives it, got str"):
+        inferer(styles, "vgg19.pth", content=contents)
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda images: 255 * images, lambda images: (255 * images).byte(), lambda x: x - 0.5]
+)
+def test_images_on_another_scale_are_refused(spoil, network, styles, contents):
+    with pytest.raises(ValueError, match=r"content must be in \[0, 1\], got .* to "):
+        StyleTransferInferer()(styles, network, content=spoil(contents))
+    with pytest.raises(ValueError, match=r"inputs, the style images, must be in \[0, 1\]"):
+        StyleTransferInferer()(spoil(styles), network, content=contents)
 
 
 @pytest.mark.parametrize(
