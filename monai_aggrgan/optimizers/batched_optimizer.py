@@ -24,9 +24,8 @@ def value_and_gradient(objective: Callable[[Tensor], Tensor]) -> Closure:
             variable = parameters.detach().requires_grad_()
             losses = objective(variable)
             if losses.shape != parameters.shape[:1]:
-                raise ValueError(
-                    f"the objective must give a loss for each row, {_of(parameters[:, 0])}, got {_of(losses)}"
-                )
+                wanted = tuple(parameters.shape[:1])
+                raise ValueError(f"the objective must give a loss for each row, {wanted}, got {tuple(losses.shape)}")
             (gradients,) = torch.autograd.grad(losses.sum(), variable)
         return losses.detach(), gradients
 
@@ -117,10 +116,8 @@ class BatchedOptimizer(ABC):
     def _evaluated(self, closure: Closure, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """What the closure gives, refused unless it has a row for each problem."""
         losses, gradients = closure(parameters)
-        for name, came, wanted in (
-            ("losses", losses, parameters[:, :1].flatten(1)[:, 0]),
-            ("gradients", gradients, parameters),
-        ):
+        a_row = parameters.flatten(1)[:, 0]
+        for name, came, wanted in (("losses", losses, a_row), ("gradients", gradients, parameters)):
             if came.shape != wanted.shape or came.dtype != wanted.dtype:
                 raise ValueError(f"the closure must return {name} {_of(wanted)}, got {_of(came)}")
         return losses, gradients

@@ -270,3 +270,30 @@ def test_the_precision_of_the_parameters_is_kept(build, dtype):
     optimizer = run_steps(build(random(2, 4).to(dtype)), valleys(random(2, 4, seed=1).to(dtype)), 6)
     values = (optimizer.parameters, optimizer.losses, optimizer.best, optimizer.best_losses)
     assert {value.dtype for value in values} == {dtype}
+
+
+def test_a_loss_for_all_rows_together_is_refused():
+    closure = value_and_gradient(lambda images: images.square().mean())
+    with pytest.raises(ValueError, match=r"must give a loss for each row, \(3,\), got \(\)"):
+        closure(torch.zeros(3, 1, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("losses", "gradients", "message"),
+    [
+        (torch.zeros(()), torch.zeros(3, 1, 4, 5), r"losses \(3,\) of float32, got \(\) of float32"),
+        (torch.zeros(3, 1), torch.zeros(3, 1, 4, 5), r"losses \(3,\) of float32, got \(3, 1\)"),
+        (torch.zeros(3), torch.zeros(3, 1, 5, 4), r"gradients \(3, 1, 4, 5\) of float32, got \(3, 1, 5, 4\)"),
+        (torch.zeros(3), torch.zeros(3, 1, 4, 5).double(), r"gradients .* of float32, got .* of float64"),
+    ],
+)
+def test_a_closure_without_a_row_for_each_problem_is_refused(losses, gradients, message, build):
+    optimizer = build(torch.zeros(3, 1, 4, 5))
+    with pytest.raises(ValueError, match=f"the closure must return {message}"):
+        optimizer.step(lambda _: (losses, gradients))
+    assert optimizer.iterations.tolist() == [-1] * 3  # nothing has been done
+
+
+def test_parameters_that_are_no_tensor_are_refused(build):
+    with pytest.raises(ValueError, match=r"parameters must be a tensor \(B, ...\), .*, got list"):
+        build([torch.zeros(3, 4)])
