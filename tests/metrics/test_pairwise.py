@@ -2,172 +2,120 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
-from monai.data import MetaTensor
-from monai.metrics import SSIMMetric
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from monai_aggrgan.metrics import pairwise
+from monai_aggrgan.metrics.all_pairs_ssim import AllPairsSSIM
 from monai_aggrgan.metrics.pairwise import best_matches, pairwise_psnr, pairwise_ssim
 
+MATRIX = {"ssim": pairwise_ssim, "psnr": pairwise_psnr}
 
-def _images(seed: int, count: int, height: int = 24, width: int = 33) -> torch.Tensor:
-    """Blocky random images, half of them black in a corner: correlated, with constant windows."""
+
+def images(count: int, *, seed: int) -> Tensor:
     coarse = torch.rand(count, 1, 5, 5, generator=torch.Generator().manual_seed(seed))
-    coarse[::2, :, :3, :3] = 0
-    return torch.nn.functional.interpolate(coarse, (height, width))
+    return torch.nn.functional.interpolate(coarse, (24, 33), mode="bilinear")
 
 
-def _one_by_one(metric, judged, references) -> torch.Tensor:
-    return torch.tensor([[metric(x[0].numpy(), y[0].numpy()) for y in references] for x in judged])
-
-
-def test_ssim_equals_scikit_image_on_the_valid_region():
-    def valid_mean(x, y):
-        gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
-        return structural_similarity(x, y, data_range=1, full=True, **gaussian)[1][5:-5, 5:-5].mean(dtype=float)
-
-    judged, references = _images(0, 3), _images(1, 4)
-    expected = _one_by_one(valid_mean, judged.double(), references.double())
-    torch.testing.assert_close(pairwise_ssim(judged, references).double(), expected, rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize("size", [(11, 11), (24, 33), (40, 12)])
-def test_ssim_equals_monai(size):
-    metric = SSIMMetric(spatial_dims=2, data_range=1.0, kernel_type="gaussian", win_size=11, kernel_sigma=1.5)
-    judged, references = _images(0, 3, *size), _images(1, 4, *size)
-    expected = metric(judged.repeat_interleave(4, 0), references.repeat(3, 1, 1, 1)).view(3, 4)
-    torch.testing.assert_close(pairwise_ssim(judged, references), expected, rtol=0, atol=1e-5)
-
-
-def test_ssim_of_an_image_with_itself_is_one_and_the_rest_is_symmetric():
-    images = _images(0, 4)
-    scores = pairwise_ssim(images, images)
-    torch.testing.assert_close(scores.diagonal(), torch.ones(4))
-    torch.testing.assert_close(scores, scores.T)
-    assert (scores - torch.eye(4)).max() < 0.95
-
-
-def test_ssim_of_constant_images():
-    grey = torch.tensor([0.0, 0.5, 1.0])[:, None, None, None].expand(3, 1, 16, 16)
-    expected = [[(2 * a * b + 1e-4) / (a * a + b * b + 1e-4) for b in (0, 0.5, 1)] for a in (0, 0.5, 1)]
-    torch.testing.assert_close(pairwise_ssim(grey, grey), torch.tensor(expected), rtol=0, atol=2e-4)
-
-
-@pytest.mark.parametrize("memory_budget", [1, 50_000, 10**9])
-def test_ssim_does_not_depend_on_the_memory_budget(memory_budget):
-    judged, references = _images(0, 5), _images(1, 7)
-    scores = pairwise_ssim(judged, references, memory_budget=memory_budget)
-    torch.testing.assert_close(scores, pairwise_ssim(judged, references), rtol=0, atol=1e-6)
-
-
-def test_ssim_stays_within_the_memory_budget():
-    class Largest(TorchDispatchMode):
-        bytes = 0
-
-        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-            result = function(*args, **(kwargs or {}))
-            if isinstance(result, torch.Tensor):
-                self.bytes = max(self.bytes, result.untyped_storage().nbytes())
-            return result
-
-    judged, references = _images(0, 30), _images(1, 40)
-    with Largest() as largest:
-        pairwise_ssim(judged, references, memory_budget=400_000)
-    assert 0 < largest.bytes <= 400_000 < 30 * 40 * judged[0].nbytes
-
-
-def test_ssim_is_full_precision_under_autocast():
-    judged, references = _images(0, 3), _images(1, 4)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        scores = pairwise_ssim(judged, references)
-    torch.testing.assert_close(scores, pairwise_ssim(judged, references), rtol=0, atol=0)
-
-
-def test_ssim_turns_tf32_off_and_back_on():
-    matmul = torch.backends.cuda.matmul
-    torch.set_float32_matmul_precision("high")
-    try:
-        with pairwise._full_precision("cpu"):
-            inside = getattr(matmul, "fp32_precision", matmul)
-        assert matmul.allow_tf32
-        assert inside in ("ieee", matmul)
-    finally:
-        torch.set_float32_matmul_precision("highest")
-
-
-def test_psnr_equals_scikit_image():
-    judged, references = _images(0, 3), _images(1, 4)
-    expected = _one_by_one(
-        lambda x, y: peak_signal_noise_ratio(y, x, data_range=1), judged.double(), references.double()
-    )
-    torch.testing.assert_close(pairwise_psnr(judged, references).double(), expected, rtol=0, atol=1e-4)
-
-
-def test_psnr_of_copies_is_infinite_and_of_near_copies_exact():
-    images = _images(0, 3, 64, 64)
-    scores = pairwise_psnr(torch.cat([images, images + 1e-4]), images)
-    assert scores[:3].diagonal().tolist() == [math.inf] * 3
-    torch.testing.assert_close(scores[3:].diagonal(), torch.full((3,), 80.0), rtol=0, atol=0.02)
-
-
-@pytest.mark.parametrize("metric", [pairwise_ssim, pairwise_psnr])
-def test_metadata_is_left_behind(metric):
-    assert type(metric(MetaTensor(_images(0, 2)), MetaTensor(_images(1, 2)))) is torch.Tensor
+def test_the_functions_are_the_classes():
+    judged, references = images(5, seed=0), images(3, seed=1)
+    assert torch.equal(pairwise_ssim(judged, references), AllPairsSSIM(references)(judged))
+    torch.testing.assert_close(pairwise_ssim(judged, references, memory_budget=1), pairwise_ssim(judged, references))
+    mean_square = (judged[:, None] - references).square().mean((2, 3, 4))
+    torch.testing.assert_close(pairwise_psnr(judged, references), -10 * mean_square.log10(), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 256])
+@pytest.mark.parametrize("count", [1, 3, 30])
 @pytest.mark.parametrize("metric", ["ssim", "psnr"])
-def test_best_matches_are_the_best_of_the_whole_matrix(monkeypatch, metric, chunk):
-    monkeypatch.setattr(pairwise, "POOL_CHUNK", chunk)
-    pool, references = _images(0, 30), _images(1, 4)
-    indices, scores = best_matches(pool, references, metric=metric, count=3)
-    matrix = {"ssim": pairwise_ssim, "psnr": pairwise_psnr}[metric](pool, references).T
-    assert indices.tolist() == matrix.argsort(dim=1, descending=True, stable=True)[:, :3].tolist()
+def test_best_matches_are_the_best_of_the_whole_matrix(monkeypatch, metric, count, chunk):
+    monkeypatch.setattr(pairwise, "CHUNK", dict.fromkeys(("cpu", "cuda"), chunk))
+    pool, references = images(30, seed=0), images(4, seed=1)
+    indices, scores = best_matches(pool, references, metric=metric, count=count)
+    matrix = MATRIX[metric](pool, references).T
+    assert indices.tolist() == matrix.argsort(dim=1, descending=True, stable=True)[:, :count].tolist()
     torch.testing.assert_close(scores, matrix.gather(1, indices))
 
 
 @pytest.mark.parametrize("chunk", [3, 256])
 @pytest.mark.parametrize("metric", ["ssim", "psnr", lambda judged, references: torch.zeros(len(judged), 2)])
 def test_ties_go_to_the_lower_index(monkeypatch, metric, chunk):
-    monkeypatch.setattr(pairwise, "POOL_CHUNK", chunk)
-    pool = _images(0, 1).expand(100, -1, -1, -1)
-    indices, _ = best_matches(pool, _images(1, 2), metric=metric, count=5)
+    monkeypatch.setattr(pairwise, "CHUNK", dict.fromkeys(("cpu", "cuda"), chunk))
+    pool = images(1, seed=0).expand(100, -1, -1, -1)
+    indices, _ = best_matches(pool, images(2, seed=1), metric=metric, count=5)
     assert indices.tolist() == [[0, 1, 2, 3, 4]] * 2
+
+
+@pytest.mark.parametrize("metric", ["ssim", "psnr", MATRIX["ssim"]])
+def test_more_references_than_fit_are_searched_group_by_group(metric):
+    pool, references = images(40, seed=0), images(9, seed=1)
+    expected = best_matches(pool, references, metric=metric, count=2)
+    kept = 12 * references[0].numel()
+    for budget in (1, 2 * kept, 5 * kept):
+        for found, wanted in zip(
+            best_matches(pool, references, metric=metric, count=2, memory_budget=budget), expected, strict=True
+        ):
+            torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
+
+
+def test_a_search_holds_neither_the_pool_nor_the_matrix(monkeypatch):
+    """With a pool many times as long, no tensor of the search becomes larger."""
+
+    class Largest(TorchDispatchMode):
+        numbers = 0
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            result = function(*args, **(kwargs or {}))
+            if isinstance(result, Tensor) and result.dtype == torch.float32:
+                self.numbers = max(self.numbers, result.numel())
+            return result
+
+    monkeypatch.setattr(pairwise, "CHUNK", {"cpu": 32, "cuda": 32})
+    references, largest = images(3, seed=1), []
+    for length in (64, 640):
+        pool = images(1, seed=0).half().expand(length, -1, -1, -1)
+        with Largest() as seen:
+            best_matches(pool, references, count=2)
+        largest.append(seen.numbers)
+    assert largest[0] == largest[1] < 640 * pool[0].numel() / 4
+
+
+def test_a_memory_mapped_half_precision_pool_is_searched(tmp_path):
+    pool, references = images(300, seed=0).half(), images(3, seed=1)
+    np.save(tmp_path / "pool.npy", pool.numpy())
+    mapped = torch.from_numpy(np.load(tmp_path / "pool.npy", mmap_mode="c"))
+    for found, wanted in zip(best_matches(mapped, references), best_matches(pool.float(), references), strict=True):
+        assert torch.equal(found, wanted)
 
 
 def test_any_function_of_two_batches_is_a_metric():
     def same_mean(judged, references):
         return -(judged.mean((1, 2, 3))[:, None] - references.mean((1, 2, 3))).abs()
 
-    references = _images(1, 4)
-    indices, scores = best_matches(torch.cat([_images(0, 5), references.flip(-1)]), references, metric=same_mean)
+    references = images(4, seed=1)
+    pool = torch.cat([images(5, seed=0), references.flip(-1)])
+    indices, scores = best_matches(pool, references, metric=same_mean)
     assert indices.tolist() == [[5], [6], [7], [8]]
-    torch.testing.assert_close(scores, torch.zeros(4, 1))
+    torch.testing.assert_close(scores, torch.zeros(4, 1), rtol=0, atol=1e-6)
 
 
 def test_an_undefined_score_loses_against_every_other():
-    pool = _images(0, 3)
+    pool = images(3, seed=0)
     pool[0] = math.nan
-    indices, scores = best_matches(pool, _images(1, 2), count=3)
+    indices, scores = best_matches(pool, images(2, seed=1), count=3)
     assert indices[:, 2].tolist() == [0, 0]
     assert not scores[:, :2].isinf().any()
 
 
-@pytest.mark.parametrize(
-    ("judged", "references", "message"),
-    [
-        (torch.zeros(2, 1, 10, 20), torch.zeros(3, 1, 10, 20), "at least 11x11 pixels, got 10x20"),
-        (torch.zeros(2, 1, 16, 16), torch.zeros(3, 1, 16, 20), r"must be floating-point \(M, 1, H, W\)"),
-        (torch.zeros(2, 3, 16, 16), torch.zeros(3, 3, 16, 16), r"must be floating-point \(M, 1, H, W\)"),
-        (torch.zeros(2, 1, 16, 16, dtype=torch.uint8), torch.zeros(3, 1, 16, 16), "got torch.uint8"),
-    ],
-)
-def test_ssim_refuses_what_does_not_fit(judged, references, message):
-    with pytest.raises(ValueError, match=message):
-        pairwise_ssim(judged, references)
+def test_the_bar_counts_the_pools_images(capsys):
+    best_matches(images(30, seed=0), images(2, seed=1))
+    assert capsys.readouterr().err == ""
+    best_matches(images(30, seed=0), images(2, seed=1), progress="glioma, DCGAN-1")
+    shown = capsys.readouterr().err
+    assert "glioma, DCGAN-1" in shown and "30/30" in shown
 
 
 @pytest.mark.parametrize(
@@ -176,4 +124,9 @@ def test_ssim_refuses_what_does_not_fit(judged, references, message):
 )
 def test_best_matches_refuses_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
-        best_matches(_images(0, 3), _images(1, 2), **options)
+        best_matches(images(3, seed=0), images(2, seed=1), **options)
+
+
+def test_best_matches_refuses_to_search_for_nothing():
+    with pytest.raises(ValueError, match="at least one image, got none"):
+        best_matches(images(3, seed=0), images(2, seed=1)[:0])

@@ -1,0 +1,170 @@
+"""SSIM of many images with many references: moments once an image, only the covariance for each pair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from monai.utils.module import look_up_option
+from torch import Tensor
+
+from monai_aggrgan.metrics.grey_images import plain_images
+
+__all__ = ["AllPairsSSIM"]
+
+WINDOW, SIGMA = 11, 1.5
+C1, C2 = 0.01**2, 0.03**2  # (K1 L)^2 and (K2 L)^2 for data range L = 1
+MAPS = 7  # float32 maps in work for each image of a block
+LANES = 32  # a block holds a multiple of them: torch sums what is over in another order, and twins would differ
+FAST_BYTES = {"cpu": 16 * 2**20, "cuda": 512 * 2**20}  # of a block: what a CPU's last cache holds, what fills a GPU
+
+Filtering = Literal["depthwise", "matrix"]
+LocalMean = Callable[[Tensor, float], Tensor]
+"""Gives the means (H - 10, W - 10, C) of images (H, W, C) over the window, valid region, plus a constant."""
+
+
+class _Moments(NamedTuple):
+    """Images (H, W, C) and their local means and variances (H - 10, W - 10, C)."""
+
+    images: Tensor
+    mean: Tensor
+    variance: Tensor
+
+
+class AllPairsSSIM:
+    """Structural similarity of judged images with fixed references, whose moments are computed once.
+
+    Judged images pass in blocks laid out pixel by pixel, (H, W, C): beside them a reference is one number a pixel, and
+    a pair costs one local mean and ten passes over it. A reference meets the same blocks whatever the other references
+    are, so on a CPU a pair's value does not depend on them, to the last bit. All is float32 also under autocast or
+    TF32: variances are small differences of large moments.
+
+    Args:
+        references: images (N, 1, H, W) in [0, 1], H and W at least 11; 3 floats a pixel are kept of them.
+        memory_budget: bytes for a block in work, by default 16 MiB on a CPU and 512 MiB on CUDA; at least 32 images.
+        filtering: how local means are taken, "depthwise" by separable convolutions (0.6 MFLOP for a pair of 128x128)
+            or "matrix" by products with banded matrices (7.4 MFLOP, at the speed of matrix products); by default
+            "depthwise" on a CPU with oneDNN, "matrix" elsewhere.
+
+    Raises:
+        ValueError: when the references are not such images.
+
+    Source: Mukherjee et al. 2022, eq. 1, with the window of Wang et al. 2004.
+    """
+
+    @torch.no_grad()
+    def __init__(
+        self, references: Tensor, *, memory_budget: int | None = None, filtering: Filtering | None = None
+    ) -> None:
+        images = plain_images(references)
+        height, width = images.shape[1:]
+        if min(height, width) < WINDOW:
+            raise ValueError(f"SSIM needs images of at least {WINDOW}x{WINDOW} pixels, got {height}x{width}")
+        fast = "depthwise" if images.device.type == "cpu" and torch.backends.mkldnn.is_available() else "matrix"
+        self._local_mean = _FILTERS[look_up_option(filtering or fast, _FILTERS.keys())](images)
+        budget = memory_budget or FAST_BYTES.get(images.device.type, FAST_BYTES["cuda"])
+        self.block_size = max(1, budget // (MAPS * 4 * height * width * LANES)) * LANES
+        blocks = [self._moments(block) for block in images.split(self.block_size)]
+        self._references = _Moments(*(_one_by_one(maps)[: len(images)] for maps in zip(*blocks, strict=True)))
+
+    @torch.no_grad()
+    def __call__(self, judged: Tensor) -> Tensor:
+        """SSIM (M, N) of images (M, 1, H, W) in [0, 1], on the references' device, with each reference."""
+        images = plain_images(judged, like=self._references.images)
+        scores = [self._compare(self._moments(block)) for block in images.split(self.block_size)]
+        return torch.cat(scores)[: len(images)]
+
+    def _moments(self, images: Tensor) -> _Moments:
+        """Of images (C, H, W), filled up to whole lanes."""
+        pixels = F.pad(images, (0, 0, 0, 0, 0, -len(images) % LANES)).permute(1, 2, 0).contiguous()
+        with _full_precision(images.device.type):
+            mean, mean_of_square = self._local_mean(pixels, 0.0), self._local_mean(pixels.square(), 0.0)
+        # rounding can leave -1e-8 where an image is constant
+        return _Moments(pixels, mean, mean_of_square.addcmul_(mean, mean, value=-1).clamp_min_(0))
+
+    def _compare(self, block: _Moments) -> Tensor:
+        """Mean SSIM (C, N) of a block with every reference: the mean of
+
+        (2 m m' + C1) (2 (E[x x'] - m m') + C2) / ((m^2 + m'^2 + C1) (v + v' + C2)).
+        """
+        scores = block.images.new_empty(len(self._references.images), block.images.shape[-1])
+        product, means = torch.empty_like(block.images), torch.empty_like(block.mean)
+        total = product.view(-1)[: means.numel()].view_as(means)  # the product is used up by then
+        with _full_precision(scores.device.type):
+            for score, image, mean, variance in zip(scores, *self._references, strict=True):
+                torch.mul(block.images, image[..., None], out=product)
+                ssim = self._local_mean(product, C2 / 2)
+                torch.mul(block.mean, mean[..., None], out=means)
+                ssim.sub_(means).mul_(means.add_(C1 / 2))
+                ssim.div_(torch.addcmul(mean.square().add_(C1)[..., None], block.mean, block.mean, out=total))
+                ssim.div_(torch.add(block.variance, variance.add(C2)[..., None], out=total))
+                torch.sum(ssim, dim=(0, 1), out=score)
+        return scores.T * (4 / block.mean[..., 0].numel())  # 4: both factors of the numerator were halved
+
+
+def _one_by_one(blocks: tuple[Tensor, ...]) -> Tensor:
+    """Maps of blocks (H, W, C) as maps of images (N, H, W)."""
+    return torch.cat([block.permute(2, 0, 1).contiguous() for block in blocks])
+
+
+def _depthwise_mean(like: Tensor) -> LocalMean:
+    """Gaussian means of images (H, W, C) by oneDNN's depthwise convolution."""
+    row = _window().to(like)
+
+    def local_mean(images: Tensor, plus: float) -> Tensor:
+        height, width, channels = images.shape
+        # the stride of the batch is told as if there were a second image: else torch does not see channels last
+        batch = images.as_strided((1, channels, height, width), (images.numel(), 1, width * channels, channels))
+        window = row.expand(channels, 1, -1)
+        across = F.conv2d(batch, window[:, :, None], groups=channels)
+        means = F.conv2d(across, window[..., None], images.new_full((channels,), plus), groups=channels)
+        return means[0].permute(1, 2, 0)
+
+    return local_mean
+
+
+def _matrix_mean(like: Tensor) -> LocalMean:
+    """Gaussian means of images (H, W, C) by products with banded matrices."""
+    rows, columns = (_band(size).to(like) for size in like.shape[1:])
+
+    def local_mean(images: Tensor, plus: float) -> Tensor:
+        _, width, channels = images.shape
+        down = rows @ images.flatten(1)
+        return (columns @ down.view(-1, width, channels)).add_(plus)
+
+    return local_mean
+
+
+_FILTERS = {"depthwise": _depthwise_mean, "matrix": _matrix_mean}
+
+
+def _window() -> Tensor:
+    """The Gaussian window (11,), rounded once, so that it sums to 1: what is missing would be a grey's variance."""
+    window = torch.exp(-((torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2) / SIGMA).square() / 2)
+    return (window / window.sum()).float()
+
+
+def _band(size: int) -> Tensor:
+    """Matrix (size - 10, size) whose product with a column is its Gaussian filter, valid part."""
+    row = F.pad(_window(), (0, size - WINDOW))
+    return torch.stack([row.roll(shift) for shift in range(size - WINDOW + 1)])
+
+
+@contextmanager
+def _full_precision(device_type: str) -> Iterator[None]:
+    """Leave autocast and every short cut of float32 arithmetic."""
+    mkldnn, cuda = torch.backends.mkldnn, torch.backends.cuda.matmul
+    places: list[Any] = [getattr(mkldnn, "matmul", None), getattr(mkldnn, "conv", None), cuda]
+    name, full = ("fp32_precision", "ieee") if hasattr(cuda, "fp32_precision") else ("allow_tf32", False)
+    before = [(place, getattr(place, name)) for place in places if hasattr(place, name)]
+    try:
+        for place, _ in before:
+            setattr(place, name, full)
+        with torch.autocast(device_type, enabled=False):
+            yield
+    finally:
+        for place, value in before:
+            setattr(place, name, value)
