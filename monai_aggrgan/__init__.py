@@ -13,6 +13,7 @@ from monai_aggrgan import (
     metrics,
     networks,
     transforms,
+    visualize,
 )
 from monai_aggrgan import study as study
 from monai_aggrgan.exceptions import AggrganError, InputError, TrainingDiverged
@@ -35,4 +36,5 @@ __all__ = [
     "metrics",
     "networks",
     "transforms",
+    "visualize",
 ]

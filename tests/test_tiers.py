@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "monai_aggrgan"
 
-BOTTOM = {"data", "transforms", "networks", "losses", "metrics", "optimizers"}
+BOTTOM = {"data", "transforms", "networks", "losses", "metrics", "optimizers", "visualize"}
 MIDDLE = {"engines", "inferers", "handlers"}
 FREE = {"exceptions"}
 ALLOWED = {

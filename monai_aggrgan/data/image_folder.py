@@ -8,13 +8,14 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from monai_aggrgan.data.manifest import read_manifest, whole_file
 from monai_aggrgan.exceptions import InputError
 
-__all__ = ["read_image_folder", "read_nifti", "write_image_files"]
+__all__ = ["read_image_folder", "read_nifti", "write_image_files", "write_png"]
 
 AXES = np.diag([-1.0, -1.0, 1.0, 1.0])
 """First NIfTI axis to the patient's left, second to posterior, 1 mm pixels: viewers show what the PNG shows."""
@@ -28,8 +29,7 @@ def write_image_files(folder: Path | str, stem: str, image: Tensor) -> dict[str,
     """
     folder = Path(folder)
     pixels = np.asarray(image.detach().cpu(), dtype=np.float32)[0].clip(0, 1)
-    with whole_file(folder / f"{stem}.png") as partial:
-        Image.fromarray((pixels * 255).round().astype(np.uint8)).save(partial)
+    write_png(folder / f"{stem}.png", (pixels * 255).round().astype(np.uint8))
     with whole_file(folder / f"{stem}.nii.gz") as partial:
         nibabel.save(nibabel.Nifti1Image(pixels.T, AXES), partial)
     return {
@@ -37,6 +37,19 @@ def write_image_files(folder: Path | str, stem: str, image: Tensor) -> dict[str,
         "preview": f"{stem}.png",
         "sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
     }
+
+
+def write_png(path: Path | str, picture: NDArray[np.uint8]) -> None:
+    """Write an 8-bit picture, grey (H, W) or coloured (H, W, 3), as PNG, whole or not at all.
+
+    Raises:
+        ValueError: when the picture has another type or shape.
+    """
+    shaped = picture.ndim == 2 or picture.shape[2:] == (3,)
+    if picture.dtype != np.uint8 or not shaped or picture.size == 0:
+        raise ValueError(f"a picture must be uint8 (H, W) or (H, W, 3), got {picture.dtype} {picture.shape}")
+    with whole_file(path) as partial:
+        Image.fromarray(picture).save(partial, format="png")
 
 
 def read_nifti(path: Path | str) -> Tensor:

@@ -1,8 +1,7 @@
-"""Judging finished images: comparisons, tables, figures, report."""
+"""Judging finished images: comparisons, tables, report."""
 
 from __future__ import annotations
 
-from monai_aggrgan.evaluation.figures import ORIGINAL, contact_sheet, method_figure
 from monai_aggrgan.evaluation.report import write_report
 from monai_aggrgan.evaluation.similarity import METRICS, PAIRINGS, compare_with_reals, nearest, similarity
 from monai_aggrgan.evaluation.tables import (
@@ -23,15 +22,12 @@ __all__ = [
     "HEADINGS",
     "LEFT_OUT",
     "METRICS",
-    "ORIGINAL",
     "PAIRINGS",
     "PAIRINGS_NOTE",
     "PROTOCOL",
     "REAL_LABEL",
     "SD_NOTE",
     "compare_with_reals",
-    "contact_sheet",
-    "method_figure",
     "nearest",
     "pairing_heading",
     "read_results",

@@ -9,12 +9,13 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from monai_aggrgan.data.image_folder import write_png
 from monai_aggrgan.data.manifest import sha256_of, write_image_array
-from monai_aggrgan.evaluation.figures import contact_sheet
 from monai_aggrgan.inferers.select import make_pool
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.task import Task
 from monai_aggrgan.stages.train import GENERATOR, load_generator
+from monai_aggrgan.visualize.figures import contact_sheet
 
 __all__ = ["tasks"]
 
@@ -46,5 +47,5 @@ def _generate(folder: Path, *, settings: StudySettings, class_name: str, generat
         {"class_name": class_name, "method": generator, "seed": seed, "sha256": sha256_of(image.numpy().tobytes())}
         for seed, image in enumerate(pool.cpu())
     ]
-    contact_sheet(pool[:SHEET].cpu(), path=folder / "samples.png", title=label)
+    write_png(folder / "samples.png", contact_sheet(pool[:SHEET].cpu(), title=label))
     write_image_array(folder, pool, rows)

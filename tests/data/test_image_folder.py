@@ -10,7 +10,7 @@ import torch
 from monai.transforms import LoadImage
 from PIL import Image
 
-from monai_aggrgan.data.image_folder import read_image_folder, read_nifti, write_image_files
+from monai_aggrgan.data.image_folder import read_image_folder, read_nifti, write_image_files, write_png
 from monai_aggrgan.data.manifest import write_manifest
 from monai_aggrgan.exceptions import InputError
 
@@ -44,6 +44,52 @@ def test_the_png_is_the_same_picture_in_8_bits(tmp_path):
     with Image.open(tmp_path / "one.png") as png:
         assert png.mode == "L"
         np.testing.assert_array_equal(np.asarray(png), (image[0].numpy() * 255).round())
+
+
+@pytest.mark.parametrize(("shape", "mode"), [((5, 7), "L"), ((5, 7, 3), "RGB")])
+def test_a_picture_comes_back_as_it_was_written(tmp_path, shape, mode):
+    picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    write_png(tmp_path / "picture.png", picture)
+    with Image.open(tmp_path / "picture.png") as png:
+        assert (png.format, png.mode) == ("PNG", mode)
+        np.testing.assert_array_equal(np.asarray(png), picture)
+    assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
+
+
+def test_the_same_picture_is_the_same_file(tmp_path):
+    for name in ("one.png", "two.png"):
+        write_png(tmp_path / name, np.eye(4, dtype=np.uint8))
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+def test_a_picture_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+    write_png(tmp_path / "picture.png", np.eye(4, dtype=np.uint8))
+    before = (tmp_path / "picture.png").read_bytes()
+
+    def full_disk(self, file, **_):
+        Path(file).write_bytes(b"half a pict")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        write_png(tmp_path / "picture.png", np.zeros((4, 4), dtype=np.uint8))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"picture.png": before}
+
+
+@pytest.mark.parametrize(
+    ("picture", "got"),
+    [
+        (np.zeros((4, 4)), r"float64 \(4, 4\)"),
+        (np.zeros(4, dtype=np.uint8), r"uint8 \(4,\)"),
+        (np.zeros((4, 4, 4), dtype=np.uint8), r"uint8 \(4, 4, 4\)"),
+        (np.zeros((1, 4, 4, 3), dtype=np.uint8), r"uint8 \(1, 4, 4, 3\)"),
+        (np.zeros((0, 4), dtype=np.uint8), r"uint8 \(0, 4\)"),
+    ],
+)
+def test_what_is_no_8_bit_picture_is_refused(tmp_path, picture, got):
+    with pytest.raises(ValueError, match=rf"must be uint8 \(H, W\) or \(H, W, 3\), got {got}"):
+        write_png(tmp_path / "picture.png", picture)
+    assert not list(tmp_path.iterdir())
 
 
 def test_rows_run_from_front_to_back_and_columns_from_right_to_left(tmp_path):
