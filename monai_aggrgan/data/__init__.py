@@ -9,10 +9,11 @@ from monai_aggrgan.data.datalists import (
     read_csv_datalist,
     select_classes,
 )
-from monai_aggrgan.data.image_folder import read_image_folder, read_nifti, write_image_files
+from monai_aggrgan.data.image_folder import read_image_folder, read_nifti, write_image_files, write_png
 from monai_aggrgan.data.latents import NormalLatents, derived_seed
 from monai_aggrgan.data.manifest import (
     MANIFEST,
+    map_image_array,
     read_image_array,
     read_manifest,
     sha256_of,
@@ -36,6 +37,7 @@ __all__ = [
     "SliceItem",
     "derived_seed",
     "list_class_folders",
+    "map_image_array",
     "phantom_slice",
     "read_csv_datalist",
     "read_image_array",
@@ -52,4 +54,5 @@ __all__ = [
     "write_image_files",
     "write_manifest",
     "write_phantoms",
+    "write_png",
 ]

@@ -18,6 +18,7 @@ from monai_aggrgan.exceptions import InputError
 
 __all__ = [
     "MANIFEST",
+    "map_image_array",
     "read_image_array",
     "read_manifest",
     "sha256_of",
@@ -94,14 +95,27 @@ def write_image_array(folder: Path | str, images: Tensor, rows: Sequence[Mapping
     write_manifest(folder, [{"file": ARRAY, "index": index, **row} for index, row in enumerate(rows)])
 
 
-def read_image_array(folder: Path | str) -> tuple[Tensor, list[dict[str, str]]]:
-    """Images (N, 1, H, W) float32 in [0, 1] and manifest rows of a folder that `write_image_array` wrote."""
+def map_image_array(folder: Path | str) -> tuple[Tensor, list[dict[str, str]]]:
+    """Images (N, 1, H, W) in [0, 1] and manifest rows of a folder that `write_image_array` wrote, without reading them.
+
+    The tensor is half-precision and lies on the file: what is not looked at takes no memory. What is written to it does
+    not reach the file.
+
+    Raises:
+        InputError: when the file is absent, damaged or does not fit the manifest.
+    """
     rows = read_manifest(folder)
     path = Path(folder) / ARRAY
     try:
-        array = np.load(path, allow_pickle=False)
+        array = np.load(path, allow_pickle=False, mmap_mode="c")
     except Exception as error:  # NumPy raises many kinds, by what stands in the file's first bytes
         raise InputError(f"{path} cannot be read ({error}): delete its folder and run its stage again.") from error
     if len(array) != len(rows):
         raise InputError(f"{path} holds {len(array)} images and its manifest {len(rows)} rows: run its stage again.")
-    return torch.from_numpy(array.astype(np.float32)), rows
+    return torch.from_numpy(array), rows
+
+
+def read_image_array(folder: Path | str) -> tuple[Tensor, list[dict[str, str]]]:
+    """The same read into memory, as float32."""
+    images, rows = map_image_array(folder)
+    return images.float(), rows

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from monai.utils import look_up_option
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from monai_aggrgan.data.image_folder import AXES
 from monai_aggrgan.data.latents import derived_seed
 from monai_aggrgan.data.manifest import read_image_array
 from monai_aggrgan.data.splits import HELD_OUT, TRAINING
@@ -50,6 +52,21 @@ class PreparedSlices(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int | Sequence[int]) -> dict[str, Tensor]:
         return {"image": self.images[index]}
+
+    def samples(self, count: int | None = None) -> list[dict[str, Any]]:
+        """The first `count` slices, all by default, as MONAI's data sets take them: each with its id as metadata.
+
+        Returns:
+            One `{"image": (1, H, W), "image_meta_dict": {"filename_or_obj": id, ...}}` a slice. Its `affine` (4, 4) and
+            `spatial_shape` are for an image whose axes are exchanged, (1, W, H): so saved, viewers show it upright.
+        """
+        height, width = self.images.shape[-2:]
+        place = {"affine": torch.from_numpy(AXES), "spatial_shape": torch.tensor([width, height])}
+        rows = self.rows if count is None else self.rows[:count]
+        return [
+            {"image": image, "image_meta_dict": {"filename_or_obj": row["id"], **place}}
+            for image, row in zip(self.images, rows, strict=False)
+        ]
 
     def to(self, device: torch.device | str) -> PreparedSlices:
         """Move the images to `device`, so that batches are made there."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from monai_aggrgan.data.manifest import (
+    map_image_array,
     read_image_array,
     read_manifest,
     sha256_of,
@@ -121,23 +123,71 @@ def test_images_and_rows_must_be_as_many(tmp_path):
     assert _names(tmp_path) == []
 
 
+def test_a_mapped_array_has_the_values_of_the_one_that_is_read(tmp_path):
+    write_image_array(tmp_path, torch.rand(3, 1, 4, 5), [{"seed": seed} for seed in (7, 8, 9)])
+    mapped, rows = map_image_array(tmp_path)
+    read, read_rows = read_image_array(tmp_path)
+    assert (mapped.dtype, read.dtype) == (torch.float16, torch.float32)
+    assert torch.equal(mapped.float(), read) and rows == read_rows
+    assert torch.equal(mapped[1].float(), read[1]) and torch.equal(mapped[[2, 0]].float(), read[[2, 0]])
+
+
+def test_a_mapped_array_takes_no_memory_until_it_is_looked_at(tmp_path):
+    shape = (4, 1, 2048, 2048)  # 32 MiB, of which the disk keeps none
+    np.lib.format.open_memmap(tmp_path / "images.npy", mode="w+", dtype=np.float16, shape=shape)
+    write_manifest(tmp_path, [{"index": index} for index in range(4)])
+
+    def taken(read) -> int:
+        tracemalloc.start()
+        images, _ = read(tmp_path)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert images.shape == shape and not images[:, :, 0, 0].any()
+        return most
+
+    assert taken(map_image_array) < 2**20
+    assert taken(lambda folder: (torch.from_numpy(np.load(folder / "images.npy")), [])) > 2**25  # it would be seen
+
+
+def test_what_is_written_to_a_mapped_array_does_not_reach_the_file(tmp_path):
+    write_image_array(tmp_path, torch.rand(2, 1, 4, 4), [{}, {}])
+    before = (tmp_path / "images.npy").read_bytes()
+    mapped, _ = map_image_array(tmp_path)
+    mapped.fill_(0.5)
+    assert (mapped == 0.5).all()
+    del mapped
+    assert (tmp_path / "images.npy").read_bytes() == before
+    assert not (map_image_array(tmp_path)[0] == 0.5).all()
+
+
+def test_a_mapped_array_outlives_the_file_that_replaces_it(tmp_path):
+    images = torch.rand(2, 1, 4, 4).half().float()
+    write_image_array(tmp_path, images, [{}, {}])
+    mapped, _ = map_image_array(tmp_path)
+    write_image_array(tmp_path, torch.zeros(2, 1, 4, 4), [{}, {}])
+    assert torch.equal(mapped.float(), images)
+
+
+@pytest.mark.parametrize("read", [read_image_array, map_image_array])
 @pytest.mark.parametrize("content", [b"", b"no array", b"PK\x03\x04 no archive", None])
-def test_a_damaged_array_is_named(tmp_path, content):
+def test_a_damaged_array_is_named(tmp_path, content, read):
     write_image_array(tmp_path, torch.rand(2, 1, 4, 4), [{}, {}])
     path = tmp_path / "images.npy"
     path.write_bytes(path.read_bytes()[:-5] if content is None else content)
     with pytest.raises(InputError, match=r"images\.npy cannot be read .*run its stage again"):
-        read_image_array(tmp_path)
+        read(tmp_path)
 
 
-def test_an_absent_array_is_named(tmp_path):
+@pytest.mark.parametrize("read", [read_image_array, map_image_array])
+def test_an_absent_array_is_named(tmp_path, read):
     write_manifest(tmp_path, [{"file": "images.npy"}])
     with pytest.raises(InputError, match=r"images\.npy cannot be read"):
-        read_image_array(tmp_path)
+        read(tmp_path)
 
 
-def test_an_array_that_does_not_fit_its_manifest_is_refused(tmp_path):
+@pytest.mark.parametrize("read", [read_image_array, map_image_array])
+def test_an_array_that_does_not_fit_its_manifest_is_refused(tmp_path, read):
     write_image_array(tmp_path, torch.rand(2, 1, 4, 4), [{}, {}])
     np.save(tmp_path / "images.npy", np.zeros((3, 1, 4, 4), np.float16))
     with pytest.raises(InputError, match="holds 3 images and its manifest 2 rows"):
-        read_image_array(tmp_path)
+        read(tmp_path)

@@ -3,9 +3,12 @@ from __future__ import annotations
 from itertools import chain
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 import torch
 
+from monai_aggrgan.data.image_folder import write_image_files
 from monai_aggrgan.data.manifest import write_image_array
 from monai_aggrgan.data.prepared import PreparedSlices, ShuffledBatches, shuffled_loader
 from monai_aggrgan.exceptions import InputError
@@ -41,6 +44,30 @@ def test_a_list_of_indices_is_the_batch_of_its_items(folder):
     assert batch.shape == (3, 1, 4, 4)
     assert torch.equal(batch, torch.stack([slices[index]["image"] for index in (3, 0, 3)]))
     assert slices[1]["image"].shape == (1, 4, 4)
+
+
+@pytest.mark.parametrize(("count", "length"), [(None, 5), (0, 0), (2, 2), (5, 5), (99, 5)])
+def test_samples_are_the_first_slices_each_with_its_id(folder, count, length):
+    slices = PreparedSlices(folder, class_name="glioma")
+    samples = slices.samples(count) if count is not None else slices.samples()
+    assert len(samples) == length
+    for index, sample in enumerate(samples):
+        assert torch.equal(sample["image"], slices.images[index])
+        assert sample["image_meta_dict"]["filename_or_obj"] == slices.rows[index]["id"]
+
+
+def test_samples_of_a_side_are_that_sides(folder):
+    samples = PreparedSlices(folder, class_name="glioma", section="held_out").samples()
+    assert [sample["image_meta_dict"]["filename_or_obj"] for sample in samples] == ["1", "4"]
+
+
+def test_samples_tell_the_place_of_an_image_whose_axes_are_exchanged(tmp_path):
+    write_image_array(tmp_path / "wide", torch.rand(1, 1, 4, 6), [{"id": "wide/1", "section": "training"}])
+    (sample,) = PreparedSlices(tmp_path, class_name="wide").samples()
+    written = nibabel.load(tmp_path / write_image_files(tmp_path, "1", sample["image"])["file"])
+    assert sample["image"].shape == (1, 4, 6)
+    assert sample["image_meta_dict"]["spatial_shape"].tolist() == list(written.shape[:2]) == [6, 4]
+    np.testing.assert_array_equal(sample["image_meta_dict"]["affine"].numpy(), written.affine)
 
 
 def test_slices_move_to_a_device(folder):
