@@ -1,94 +1,25 @@
-"""Merging the best candidates pixel by pixel by the strength of their edges (Algorithm 1)."""
+"""Answering real images with merges of the best candidates of several generators."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from monai.inferers import Inferer
-from monai.networks.layers import GaussianFilter
 from monai.utils import convert_to_tensor, look_up_option
+from numpy.typing import NDArray
 from torch import Tensor
 
+from monai_aggrgan.inferers.matching import MATCHINGS
+from monai_aggrgan.inferers.merge import GAUSSIANS, MERGINGS, merging_weights, weighted_sum
+from monai_aggrgan.inferers.method_picture import method_picture
 from monai_aggrgan.inferers.select import Selection, make_pool, select_candidates
+from monai_aggrgan.metrics.pairwise import PairwiseMetric
 from monai_aggrgan.networks.ensemble import GeneratorEnsemble
 
-__all__ = ["AggregationInferer", "AggregationReport", "edge_weighted_mean", "sobel_magnitude"]
-
-
-def sobel_magnitude(images: Tensor) -> Tensor:
-    """Edge strength (N, 1, H, W) of images (N, 1, H, W): root of the squared Sobel gradients, border pixels repeated.
-
-    The kernels sum to 1 over their positive half, so an upright step of height 1 has strength 1. Differences are taken
-    before sums, so that flat areas have strength 0 and not a rounding error, which Algorithm 1 would take for an edge.
-    """
-    padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
-    across = _smooth(padded[..., 2:] - padded[..., :-2], dim=-2)
-    down = _smooth(padded[..., 2:, :] - padded[..., :-2, :], dim=-1)
-    return (across.square() + down.square()).sqrt()
-
-
-def _smooth(differences: Tensor, *, dim: int) -> Tensor:
-    length = differences.shape[dim] - 2
-    before, middle, after = (differences.narrow(dim, start, length) for start in range(3))
-    return (before + 2 * middle + after) / 4
-
-
-def edge_weighted_mean(candidates: Tensor, scores: Tensor, *, sigma: float = 1.0, gaussian: str = "filter") -> Tensor:
-    """Merge candidates pixel by pixel, weighted by smoothed edge strength.
-
-    w_i = g_i / sum_j g_j where every g_j is non-zero, else w_i = m_i / sum_j m_j; the result is sum_i w_i x_i.
-
-    Args:
-        candidates: images (B, K, 1, H, W) in [0, 1], K candidates for each of B references.
-        scores: selection metric m of each candidate (B, K); weighs the pixels where a candidate has no edge. Negative
-            values count as 0; where all are 0, candidates weigh the same.
-        sigma: standard deviation, in pixels of the Gaussian filter, in intensity of the Gaussian function.
-        gaussian: `filter` smooths the edge map e with a Gaussian filter, so that edges are preferred, as the paper's
-            words have it; `function` is the literal reading, g = exp(-e^2 / (2 sigma^2)), which prefers smooth areas.
-
-    Returns:
-        Merged images (B, 1, H, W) in [0, 1], float32.
-
-    Raises:
-        ValueError: when `candidates` is not 5-dimensional, `scores` does not match it, or sigma is not positive.
-
-    Source: Mukherjee et al. 2022, Algorithm 1. Differs from it in: K candidates instead of two.
-    """
-    if candidates.ndim != 5:
-        raise ValueError(f"candidates must be (B, K, 1, H, W), got shape {tuple(candidates.shape)}")
-    if scores.shape != candidates.shape[:2]:
-        raise ValueError(f"scores must be {tuple(candidates.shape[:2])}, got shape {tuple(scores.shape)}")
-    if sigma <= 0:
-        raise ValueError(f"sigma must be positive, got {sigma}")
-    candidates = candidates.float()
-    strength = _gaussian_of_edges(candidates.flatten(0, 1), sigma=sigma, gaussian=gaussian).view_as(candidates)
-    smallest = torch.finfo(strength.dtype).tiny  # below it digits are lost: it counts as zero
-    by_edge = strength / strength.sum(dim=1, keepdim=True).clamp(min=smallest)
-    by_score = _score_weights(scores).to(candidates)[..., None, None, None]
-    everywhere_edge = (strength >= smallest).all(dim=1, keepdim=True)
-    merged = (torch.where(everywhere_edge, by_edge, by_score) * candidates).sum(dim=1)
-    return merged.clamp(0, 1)  # the weights sum to 1 but for rounding
-
-
-def _gaussian_of_edges(images: Tensor, *, sigma: float, gaussian: str) -> Tensor:
-    look_up_option(gaussian, ("filter", "function"))
-    edges = sobel_magnitude(images)
-    if gaussian == "function":
-        return torch.exp(-edges.square() / (2 * sigma**2))
-    smoothing = GaussianFilter(2, sigma, truncated=4.0, approx="sampled").to(edges.device)
-    with torch.autocast(edges.device.type, enabled=False):  # a convolution in half precision blurs the weights
-        return smoothing(edges)
-
-
-def _score_weights(scores: Tensor) -> Tensor:
-    positive = scores.float().clamp(min=0)
-    if torch.isinf(positive).any():  # PSNR of an identical image
-        positive = torch.where(torch.isinf(positive).any(dim=1, keepdim=True), torch.isinf(positive).float(), positive)
-    total = positive.sum(dim=1, keepdim=True)
-    return torch.where(total > 0, positive / total.clamp(min=1e-30), torch.full_like(positive, 1 / scores.shape[1]))
+__all__ = ["AggregationInferer", "AggregationReport"]
 
 
 @dataclass(frozen=True)
@@ -98,6 +29,10 @@ class AggregationReport:
     generators: tuple[str, ...]
     seeds: tuple[int, ...]
     scores: tuple[float, ...]
+
+    def parts(self) -> Iterator[tuple[str, int, float]]:
+        """Generator, seed and score of each candidate."""
+        return zip(self.generators, self.seeds, self.scores, strict=True)
 
 
 class AggregationInferer(Inferer):
@@ -110,13 +45,25 @@ class AggregationInferer(Inferer):
         pool_size: images a generator makes.
         first_seed: seed of the pools' first images.
         top_k: candidates that are merged, the paper's 2; at most the number of generators are.
-        metric: selection metric, `ssim` or `psnr`.
+        metric: selection metric, `ssim`, `psnr` or a function, see `select_candidates`.
+        matching: `best` or `unique`, see `match`. A unique matching needs `references`.
+        merging: `edge-weighted` (Algorithm 1), `metric-weighted`, `mean` or `best-single`, see `merging_weights`.
         sigma: see `edge_weighted_mean`.
         gaussian: see `edge_weighted_mean`.
+        references: all real images (N, 1, H, W) in [0, 1] that will be answered, if they are known. They are then
+            matched at once when the first of them is met, and only they can be answered; of equal images, the first
+            one's answer serves for all.
         pools: ready pools (N, 1, H, W) by generator, image i of seed `first_seed + i`; the network is then not run.
+        progress: show a bar for each pool when the references are matched at once.
+        selection: what `select_candidates` has found in `pools` for `references`; it is not searched again.
 
     Attributes:
         reports: an `AggregationReport` for each image of the last call.
+        candidates: the images (B, K, 1, H, W) that the last call merged, by falling score.
+        weights: their weights (B, K, 1, H, W).
+
+    Raises:
+        ValueError: when an option is not one of those allowed, or needs another that is missing.
 
     Example:
         >>> from monai_aggrgan.networks import DCGAN2Generator, GeneratorEnsemble
@@ -131,55 +78,140 @@ class AggregationInferer(Inferer):
         pool_size: int = 1024,
         first_seed: int = 0,
         top_k: int = 2,
-        metric: str = "ssim",
+        metric: str | PairwiseMetric = "ssim",
+        matching: str = "best",
+        merging: str = "edge-weighted",
         sigma: float = 1.0,
         gaussian: str = "filter",
+        references: Tensor | None = None,
         pools: Mapping[str, Tensor] | None = None,
+        selection: Selection | None = None,
+        progress: bool = False,
     ) -> None:
         super().__init__()
         if top_k < 1:
             raise ValueError(f"top_k must be at least 1, got {top_k}")
         self.pool_size, self.first_seed, self.top_k = pool_size, first_seed, top_k
-        self.metric = look_up_option(metric, ("ssim", "psnr"))
-        self.sigma, self.gaussian = sigma, gaussian
+        self.metric = look_up_option(metric, ("ssim", "psnr")) if isinstance(metric, str) else metric
+        self.matching = look_up_option(matching, MATCHINGS)
+        self.merging = look_up_option(merging, MERGINGS)
+        if not sigma > 0:
+            raise ValueError(f"sigma must be positive, got {sigma}")
+        self.sigma, self.gaussian = sigma, look_up_option(gaussian, GAUSSIANS)
+        if references is None and (matching == "unique" or selection is not None):
+            told = "matching='unique'" if selection is None else "a selection"
+            raise ValueError(f"{told} needs `references`, all the images that will be answered")
+        if selection is not None and (pools is None or tuple(pools) != selection.generators):
+            raise ValueError(
+                f"a selection needs the `pools` that it was made from, {', '.join(selection.generators)}, "
+                f"got {', '.join(pools or ()) or 'none'}"
+            )
+        if selection is not None and references is not None and len(selection.scores) != len(references):
+            raise ValueError(f"the selection was made for {len(selection.scores)} references, got {len(references)}")
+        self._references: Tensor | None = None
+        self._row_of: dict[bytes, int] = {}
+        if references is not None:
+            self._references = convert_to_tensor(references, track_meta=False)
+            self._row_of = _rows_by_content(references)
+        self.progress = progress
         self._given = pools is not None
         self._pools = dict(pools or {})
+        self._given_selection = self._selection = selection
         self._network: GeneratorEnsemble | None = None
         self.reports: list[AggregationReport] = []
+        self.candidates = self.weights = self._inputs = torch.empty(0)
 
     def __call__(self, inputs: Tensor, network: GeneratorEnsemble) -> Tensor:  # type: ignore[override]
-        """Merged images (B, 1, H, W) in [0, 1] for the real images `inputs` (B, 1, H, W) in [0, 1]."""
-        references = convert_to_tensor(inputs, track_meta=False)
+        """Merged images (B, 1, H, W) in [0, 1] for the real images `inputs` (B, 1, H, W) in [0, 1].
+
+        Raises:
+            ValueError: when an image is not among the references that were named.
+        """
+        references = self._inputs = convert_to_tensor(inputs, track_meta=False)
         pools = self._pools_of(network)
-        selection = select_candidates(references, pools, metric=self.metric)
-        order = selection.top(min(self.top_k, len(pools)))
-        self.reports = self._describe(selection, order, list(pools))
-        candidates = _gather(selection, pools).gather(
-            1, order[..., None, None, None].expand(-1, -1, *references.shape[1:])
-        )
+        selection = self._select(references, pools)
+        order = selection.top(self.top_k)
         scores = selection.scores.gather(1, order)
-        return edge_weighted_mean(candidates, scores, sigma=self.sigma, gaussian=self.gaussian)
+        self.reports = self._describe(selection, order)
+        self.candidates = _chosen_images(selection, order, pools).to(references.device, torch.float32)
+        self.weights = merging_weights(
+            self.candidates, scores, merging=self.merging, sigma=self.sigma, gaussian=self.gaussian
+        )
+        return weighted_sum(self.candidates, self.weights)
+
+    def pictures(self, *, styled: Tensor | None = None) -> Iterator[NDArray[np.uint8]]:
+        """How each image of the last call was made, drawn as the paper's Fig. 8; `PictureHandler` shows them.
+
+        Args:
+            styled: the same images after style transfer (B, 1, H, W) in [0, 1], where they have it.
+        """
+        metric = self.metric.upper() if isinstance(self.metric, str) else "score"
+        for index, report in enumerate(self.reports):
+            yield method_picture(
+                self.candidates[index],
+                self.weights[index],
+                reference=self._inputs[index],
+                labels=[f"{name}, seed {seed}, {metric} {score:.3f}" for name, seed, score in report.parts()],
+                sigma=self.sigma,
+                gaussian=self.gaussian,
+                styled=None if styled is None else styled[index],
+            )
 
     def reset(self) -> None:
-        """Forget the pools that were made, after a network has been trained further."""
+        """Forget the pools that were made, after a network has been trained further, and what was found in them."""
         self._network = None
+        self._selection = self._given_selection
 
     def _pools_of(self, network: GeneratorEnsemble) -> Mapping[str, Tensor]:
         if not self._given and network is not self._network:
+            self.reset()
             images = make_pool(network, seeds=range(self.first_seed, self.first_seed + self.pool_size))
             self._pools, self._network = dict(zip(network.names, images.unbind(dim=1), strict=True)), network
         return self._pools
 
-    def _describe(self, selection: Selection, order: Tensor, names: list[str]) -> list[AggregationReport]:
+    def _select(self, references: Tensor, pools: Mapping[str, Tensor]) -> Selection:
+        if self._references is None:
+            return select_candidates(references, pools, metric=self.metric)
+        rows = [self._row(image) for image in references.cpu()]
+        if self._selection is None:
+            known = self._references.to(references.device)
+            label = "search" if self.progress else None
+            self._selection = select_candidates(
+                known, pools, metric=self.metric, matching=self.matching, progress=label
+            )
+        return self._selection.of_references(rows)
+
+    def _row(self, image: Tensor) -> int:
+        try:
+            return self._row_of[_content(image)]
+        except KeyError:
+            raise ValueError(
+                f"an image is not among the {len(self._row_of)} `references` that this inferer was made for: give all "
+                "images that will be answered, as they are after all transforms"
+            ) from None
+
+    def _describe(self, selection: Selection, order: Tensor) -> list[AggregationReport]:
         seeds = selection.indices.gather(1, order).add(self.first_seed).tolist()
         scores = selection.scores.gather(1, order).tolist()
-        generators = [tuple(names[index] for index in row) for row in order.tolist()]
+        generators = [tuple(selection.generators[index] for index in row) for row in order.tolist()]
         return [
             AggregationReport(generators=name, seeds=tuple(seed), scores=tuple(score))
             for name, seed, score in zip(generators, seeds, scores, strict=True)
         ]
 
 
-def _gather(selection: Selection, pools: Mapping[str, Tensor]) -> Tensor:
-    chosen = [pool[indices] for pool, indices in zip(pools.values(), selection.indices.unbind(dim=1), strict=True)]
-    return torch.stack(chosen, dim=1)
+def _chosen_images(selection: Selection, order: Tensor, pools: Mapping[str, Tensor]) -> Tensor:
+    """The candidates (B, K, 1, H, W) of the generators `order` (B, K); no others are read from the pools."""
+    images = list(pools.values())
+    indices = selection.indices.gather(1, order).tolist()
+    rows = zip(order.tolist(), indices, strict=True)
+    return torch.stack([torch.stack([images[g][i] for g, i in zip(*row, strict=True)]) for row in rows])
+
+
+def _rows_by_content(references: Tensor) -> dict[bytes, int]:
+    contents = [_content(image) for image in convert_to_tensor(references, track_meta=False).cpu()]
+    return {content: row for row, content in reversed(list(enumerate(contents)))}  # of equal images the first
+
+
+def _content(image: Tensor) -> bytes:
+    return image.numpy().tobytes()

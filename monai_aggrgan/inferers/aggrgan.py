@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
+import torch
 from monai.inferers import Inferer
+from numpy.typing import NDArray
 from torch import Tensor
 
 from monai_aggrgan.inferers.aggregate import AggregationInferer
@@ -29,8 +34,20 @@ class AGGrGANInferer(Inferer):
     ) -> None:
         super().__init__()
         self.aggregation, self.style_transfer, self.features = aggregation, style_transfer, features
+        self._styled = torch.empty(0)
 
     def __call__(self, inputs: Tensor, network: GeneratorEnsemble) -> Tensor:  # type: ignore[override]
         """Synthetic images (B, 1, H, W) in [0, 1] for the real images `inputs` (B, 1, H, W) in [0, 1]."""
         merged = self.aggregation(inputs, network)
-        return self.style_transfer(inputs, self.features, content=merged)
+        self._styled = self.style_transfer(inputs, self.features, content=merged)
+        return self._styled
+
+    @property
+    def reports(self) -> list[dict[str, object]]:
+        """For each image of the last call, what `AggregationReport` and `StyleTransferReport` tell of it."""
+        pairs = zip(self.aggregation.reports, self.style_transfer.reports, strict=True)
+        return [{**vars(merged), **vars(styled)} for merged, styled in pairs]
+
+    def pictures(self) -> Iterator[NDArray[np.uint8]]:
+        """How each image of the last call was made, see `AggregationInferer.pictures`."""
+        return self.aggregation.pictures(styled=self._styled)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -12,9 +12,10 @@ from monai.utils import convert_to_tensor
 from torch import Tensor, nn
 
 from monai_aggrgan.data.latents import NormalLatents
-from monai_aggrgan.metrics.pairwise import best_matches
+from monai_aggrgan.inferers.matching import match
+from monai_aggrgan.metrics.pairwise import PairwiseMetric
 
-__all__ = ["Selection", "SelectionInferer", "make_pool", "select_candidates"]
+__all__ = ["GeneratorUsage", "Selection", "SelectionInferer", "make_pool", "select_candidates"]
 
 
 def make_pool(network: nn.Module, *, seeds: range, batch_size: int = 128) -> Tensor:
@@ -46,34 +47,85 @@ class Selection:
     Attributes:
         indices: position in the generator's pool (B, G).
         scores: the selection metric of (pool image, reference) (B, G).
+        generators: names of the G generators.
     """
 
     indices: Tensor
     scores: Tensor
+    generators: tuple[str, ...]
 
     def top(self, count: int) -> Tensor:
-        """Generators (B, count) by falling score; of equals the one that comes first."""
+        """Generators (B, count) by falling score, at most all; of equals the one that comes first."""
         return self.scores.argsort(dim=1, descending=True, stable=True)[:, :count]
 
+    def of_references(self, rows: Sequence[int]) -> Selection:
+        """The selection for some of the references."""
+        return replace(self, indices=self.indices[rows], scores=self.scores[rows])
 
-def select_candidates(references: Tensor, pools: Mapping[str, Tensor], *, metric: str = "ssim") -> Selection:
-    """The best pool image of each generator for each reference.
+    def usage(self, count: int) -> list[GeneratorUsage]:
+        """How each generator's pool is used when the `count` best candidates of each reference go on."""
+        chosen = torch.zeros_like(self.scores, dtype=torch.bool).scatter_(1, self.top(count), True)
+        return [
+            GeneratorUsage(
+                generator=name,
+                different_candidates=len(self.indices[:, column].unique()),
+                different_chosen=len(self.indices[chosen[:, column], column].unique()),
+                share=chosen[:, column].sum().item() / chosen.sum().item(),
+                mean_score=self.scores[:, column].mean().item(),
+            )
+            for column, name in enumerate(self.generators)
+        ]
+
+
+@dataclass(frozen=True)
+class GeneratorUsage:
+    """How much of one generator's pool is in a selection for B references.
+
+    Attributes:
+        generator: its name.
+        different_candidates: different pool images among its B candidates; few mean that the same ones suit everybody.
+        different_chosen: different pool images among those of its candidates that go on to be merged.
+        share: its part of all candidates that go on, in [0, 1].
+        mean_score: mean selection metric of its B candidates.
+    """
+
+    generator: str
+    different_candidates: int
+    different_chosen: int
+    share: float
+    mean_score: float
+
+
+def select_candidates(
+    references: Tensor,
+    pools: Mapping[str, Tensor],
+    *,
+    metric: str | PairwiseMetric = "ssim",
+    matching: str = "best",
+    progress: str | None = None,
+) -> Selection:
+    """The pool image of each generator for each reference.
 
     Args:
         references: real images (B, 1, H, W) in [0, 1].
-        pools: images (N, 1, H, W) of each generator, N may differ.
-        metric: `ssim` or `psnr`; of equals the lower index (the lower seed) is taken.
+        pools: images (N, 1, H, W) in [0, 1] of each generator, N may differ; see `best_matches` for what they may be.
+        metric: `ssim`, `psnr`, or a function of (judged, references) that returns their matrix, higher is better.
+        matching: `best`, where a pool image may answer several references, or `unique`, where it answers at most one,
+            see `match`.
+        progress: label of a progress bar for each generator; no bar by default.
 
     Raises:
-        ValueError: when there is no pool, or images and references differ in size.
+        ValueError: when there is no pool, an option is unknown, images and references differ in size, or a pool is too
+            small for a unique matching.
     """
     if not pools:
         raise ValueError("pools must hold the images of at least one generator, got none")
-    found = [best_matches(pool, references, metric=metric, count=1) for pool in pools.values()]
-    return Selection(
-        indices=torch.cat([indices for indices, _ in found], dim=1),
-        scores=torch.cat([scores for _, scores in found], dim=1),
-    )
+    found = [
+        match(pool, references, metric=metric, matching=matching, progress=progress and f"{progress} {name}")
+        for name, pool in pools.items()
+    ]
+    indices, scores = zip(*found, strict=True)
+    return Selection(torch.stack(indices, dim=1), torch.stack(scores, dim=1), tuple(pools))
 
 
 class SelectionInferer(Inferer):
@@ -83,10 +135,10 @@ class SelectionInferer(Inferer):
 
     Args:
         pool_size: images of the pool, made from the seeds 0, 1, ...
-        metric: `ssim` or `psnr`.
+        metric: `ssim`, `psnr` or a function, see `select_candidates`.
     """
 
-    def __init__(self, *, pool_size: int = 256, metric: str = "ssim") -> None:
+    def __init__(self, *, pool_size: int = 256, metric: str | PairwiseMetric = "ssim") -> None:
         super().__init__()
         self.pool_size, self.metric = pool_size, metric
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -9,203 +8,23 @@ import torch
 from ignite.engine import Events
 from monai.data import DataLoader, Dataset, MetaTensor
 from monai.engines import SupervisedEvaluator
-from scipy.ndimage import gaussian_filter, sobel
-from skimage.filters import sobel as skimage_sobel
+from monai.handlers import IgniteMetricHandler, from_engine
+from monai.metrics import SSIMMetric
+from monai.transforms import LoadImage, SaveImaged
 from torch import Tensor
 
-from monai_aggrgan.inferers.aggregate import AggregationInferer, edge_weighted_mean, sobel_magnitude
-from monai_aggrgan.inferers.select import make_pool, select_candidates
+from monai_aggrgan.inferers import aggregate
+from monai_aggrgan.inferers.aggregate import AggregationInferer
+from monai_aggrgan.inferers.merge import MERGINGS, edge_weighted_mean, merging_weights, weighted_sum
+from monai_aggrgan.inferers.select import Selection, make_pool, select_candidates
+from monai_aggrgan.metrics.pairwise import pairwise_ssim
 from monai_aggrgan.networks import DCGAN1Generator, DCGAN2Generator, GeneratorEnsemble
 
 SIZE = 16
-Gaussian = Callable[[np.ndarray], np.ndarray]
 
 
 def images(*shape: int, seed: int) -> Tensor:
     return torch.rand(*shape, SIZE, SIZE, generator=torch.Generator().manual_seed(seed))
-
-
-def on_black(*shape: int, seed: int) -> Tensor:
-    """Images of which only a patch of 5x5 is not black, so that smoothed edges do not reach every pixel."""
-    black = torch.zeros(*shape, SIZE, SIZE)
-    black[..., 5:10, 4:9] = images(*shape, seed=seed)[..., 5:10, 4:9]
-    return black
-
-
-def edges_of(image: np.ndarray) -> np.ndarray:
-    """Sobel magnitude in double precision, kernels divided by 4."""
-    image = image.astype(np.float64)
-    return np.hypot(sobel(image, 0, mode="nearest"), sobel(image, 1, mode="nearest")) / 4
-
-
-def algorithm_1(candidates: list[np.ndarray], metric_arr: list[float], gaussian_function: Gaussian) -> np.ndarray:
-    """The paper's Algorithm 1 as it is printed, for any number of images, in Python numbers."""
-    gaussian_matrix = []
-    for img in candidates:
-        gaussian_matrix.append(gaussian_function(edges_of(img)).tolist())
-    weight_matrix = []
-    for flag in range(len(candidates)):
-        weights = {}
-        for row in range(SIZE):
-            for column in range(SIZE):
-                gs = [g[row][column] for g in gaussian_matrix]
-                if all(g != 0 for g in gs):
-                    weights[row, column] = gs[flag] / sum(gs)
-                else:
-                    weights[row, column] = metric_arr[flag] / sum(metric_arr)
-        weight_matrix.append(weights)
-    agg_img = np.zeros((SIZE, SIZE))
-    for row in range(SIZE):
-        for column in range(SIZE):
-            for pixels, weights in zip(candidates, weight_matrix, strict=True):
-                agg_img[row, column] += weights[row, column] * pixels[row, column]
-    return agg_img
-
-
-def gaussian_of(gaussian: str, sigma: float) -> Gaussian:
-    if gaussian == "filter":
-        return lambda edges: gaussian_filter(edges, sigma, truncate=4.0, mode="constant")
-    return lambda edges: np.exp(-(edges**2) / (2 * sigma**2))
-
-
-@pytest.mark.parametrize("draw", [images, on_black])
-@pytest.mark.parametrize("count", [1, 2, 3])
-@pytest.mark.parametrize(("gaussian", "sigma"), [("filter", 1.0), ("filter", 2.3), ("function", 1.0)])
-def test_equals_the_papers_algorithm_written_literally(draw, count, gaussian, sigma):
-    candidates, scores = draw(2, count, 1, seed=count), 0.1 + torch.rand(2, count)
-    merged = edge_weighted_mean(candidates, scores, sigma=sigma, gaussian=gaussian)
-    assert merged.shape == (2, 1, SIZE, SIZE) and merged.dtype == torch.float32
-    for image, of_one, metrics in zip(merged, candidates, scores, strict=True):
-        literal = algorithm_1(list(of_one[:, 0].numpy()), metrics.tolist(), gaussian_of(gaussian, sigma))
-        np.testing.assert_allclose(image[0].numpy(), literal, rtol=0, atol=1e-6)
-
-
-def test_both_branches_of_the_algorithm_are_met_on_black():
-    edges = sobel_magnitude(on_black(1, 1, seed=0))[0, 0].numpy()
-    reached = gaussian_filter(edges, 1.0, truncate=4.0, mode="constant") != 0
-    assert 0.2 < reached.mean() < 0.9
-
-
-def test_sobel_is_scikit_images_and_scipys_up_to_a_factor():
-    batch = images(3, 1, seed=0)
-    ours = sobel_magnitude(batch)
-    assert ours.shape == batch.shape
-    for image, edges in zip(batch[:, 0].double().numpy(), ours[:, 0].numpy(), strict=True):
-        np.testing.assert_allclose(edges, edges_of(image), rtol=0, atol=1e-6)
-        np.testing.assert_allclose(edges, math.sqrt(2) * skimage_sobel(image), rtol=0, atol=1e-6)
-
-
-def test_an_upright_step_of_height_one_has_strength_one():
-    step = torch.zeros(1, 1, 8, 8)
-    step[..., 4:] = 1
-    for image in (step, step.transpose(2, 3)):
-        assert sobel_magnitude(image).max() == 1
-        assert sobel_magnitude(0.5 * image).max() == 0.5
-
-
-def test_a_flat_image_has_no_edges_not_even_rounding():
-    greys = torch.rand(200, 1, 1, 1, generator=torch.Generator().manual_seed(0))
-    assert sobel_magnitude(greys.expand(-1, 1, SIZE, SIZE)).max() == 0
-
-
-def test_without_edges_the_scores_weigh():
-    candidates = torch.tensor([0.1, 0.7])[None, :, None, None, None].expand(1, 2, 1, SIZE, SIZE)
-    merged = edge_weighted_mean(candidates, torch.tensor([[0.2, 0.6]]))
-    torch.testing.assert_close(merged, torch.full_like(merged, 0.25 * 0.1 + 0.75 * 0.7), rtol=0, atol=1e-6)
-    black = edge_weighted_mean(torch.zeros_like(candidates), torch.tensor([[0.2, 0.6]]))
-    assert torch.equal(black, torch.zeros_like(black))
-
-
-def test_one_candidate_without_an_edge_is_enough_for_the_scores_to_weigh():
-    candidates = torch.cat([images(1, 1, 1, seed=0), torch.zeros(1, 1, 1, SIZE, SIZE)], dim=1)
-    merged = edge_weighted_mean(candidates, torch.tensor([[0.3, 0.1]]))
-    torch.testing.assert_close(merged, 0.75 * candidates[:, 0], rtol=0, atol=1e-6)
-
-
-def test_the_filter_prefers_edges_and_the_function_smooth_areas():
-    sharp = torch.zeros(1, 1, SIZE, SIZE)
-    sharp[..., SIZE // 2 :] = 1
-    soft = torch.linspace(0.6, 0.4, SIZE).expand(1, 1, SIZE, SIZE)
-    candidates, beside = torch.stack([sharp, soft], dim=1), (0, 0, SIZE // 2, SIZE // 2)
-    scores = torch.ones(1, 2)
-    assert edge_weighted_mean(candidates, scores)[beside] > 0.9
-    assert edge_weighted_mean(candidates, scores, gaussian="function", sigma=0.3)[beside] < 0.6
-
-
-FLAT = torch.tensor([0.2, 0.4, 0.9])[None, :, None, None, None].expand(1, 3, 1, SIZE, SIZE)
-
-
-@pytest.mark.parametrize(
-    ("scores", "expected"),
-    [
-        ([-0.5, 0.1, 0.3], 0.25 * 0.4 + 0.75 * 0.9),  # a negative score counts as none
-        ([-0.5, -0.1, -0.3], 0.5),  # none counts: equal weights
-        ([0.0, 0.0, 0.0], 0.5),
-        ([0.0, 0.4, 0.0], 0.4),
-        ([20.0, math.inf, 30.0], 0.4),  # the PSNR of an identical image
-        ([math.inf, 20.0, math.inf], 0.55),
-        ([-math.inf, 1.0, 1.0], 0.65),
-    ],
-)
-def test_negative_zero_and_infinite_scores(scores, expected):
-    merged = edge_weighted_mean(FLAT, torch.tensor([scores]))
-    torch.testing.assert_close(merged, torch.full_like(merged, expected), rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("draw", [images, on_black])
-@pytest.mark.parametrize(
-    ("gaussian", "sigma"),
-    [("filter", 1.0), ("filter", 0.05), ("function", 1.0), ("function", 0.06), ("function", 0.07), ("function", 1e-3)],
-)
-def test_every_pixel_lies_between_its_candidates(draw, gaussian, sigma):
-    candidates = draw(4, 3, 1, seed=0).round()
-    merged = edge_weighted_mean(candidates, torch.rand(4, 3) - 0.3, gaussian=gaussian, sigma=sigma)
-    assert (merged >= candidates.amin(dim=1) - 1e-6).all() and (merged <= candidates.amax(dim=1) + 1e-6).all()
-    assert merged.min() >= 0 and merged.max() <= 1  # not even by rounding
-
-
-@pytest.mark.parametrize(
-    ("gaussian", "sigma"), [("filter", 1.0), ("function", 1.0), ("function", 0.075), ("function", 0.07)]
-)
-def test_equal_candidates_and_a_single_one_come_back(gaussian, sigma):
-    one = on_black(2, 1, 1, seed=0)
-    one[0] = (one[0] > 0).float()  # upright steps of 1: a narrow Gaussian function of them underflows
-    alone = edge_weighted_mean(one, torch.tensor([[0.3], [0.0]]), gaussian=gaussian, sigma=sigma)
-    torch.testing.assert_close(alone, one[:, 0], rtol=0, atol=1e-6)
-    thrice = edge_weighted_mean(one.expand(-1, 3, -1, -1, -1), torch.rand(2, 3), gaussian=gaussian, sigma=sigma)
-    torch.testing.assert_close(thrice, one[:, 0], rtol=0, atol=1e-6)
-
-
-def test_a_batch_is_its_images_one_by_one():
-    candidates, scores = images(4, 2, 1, seed=0), torch.rand(4, 2)
-    candidates[:, 1, :, : SIZE // 2] = 0.5  # there the scores weigh
-    scores[2, 1] = math.inf  # must not reach the other images of the batch
-    together = edge_weighted_mean(candidates, scores)
-    alone = torch.cat([edge_weighted_mean(candidates[i : i + 1], scores[i : i + 1]) for i in range(4)])
-    torch.testing.assert_close(together, alone, rtol=0, atol=1e-6)
-
-
-def test_half_precision_and_autocast_are_computed_in_float32():
-    candidates, scores = images(4, 2, 1, seed=0), torch.rand(4, 2)
-    full = edge_weighted_mean(candidates, scores)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        torch.testing.assert_close(edge_weighted_mean(candidates, scores), full, rtol=0, atol=1e-6)
-    half = candidates.bfloat16()
-    torch.testing.assert_close(edge_weighted_mean(half, scores), edge_weighted_mean(half.float(), scores))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "options", "message"),
-    [
-        ((torch.rand(2, 1, 8, 8), torch.rand(2, 1)), {}, r"must be \(B, K, 1, H, W\), got shape \(2, 1, 8, 8\)"),
-        ((torch.rand(2, 3, 1, 8, 8), torch.rand(2, 2)), {}, r"scores must be \(2, 3\), got shape \(2, 2\)"),
-        ((torch.rand(1, 1, 1, 8, 8), torch.rand(1, 1)), {"sigma": 0.0}, "sigma must be positive, got 0"),
-        ((torch.rand(1, 1, 1, 8, 8), torch.rand(1, 1)), {"gaussian": "blur"}, "blur"),
-    ],
-)
-def test_wrong_arguments_are_refused(arguments, options, message):
-    with pytest.raises(ValueError, match=message):
-        edge_weighted_mean(*arguments, **options)
 
 
 class CountingEnsemble(GeneratorEnsemble):
@@ -290,34 +109,326 @@ def test_given_pools_are_used_and_the_network_is_not_run(ensemble):
     assert ensemble.made == 0
 
 
-def run_in_evaluator(references: Tensor, ensemble: GeneratorEnsemble, *, batch_size: int) -> Tensor:
-    merged: list[Tensor] = []
+def pools_of(ensemble: GeneratorEnsemble, *, seeds: range) -> dict[str, Tensor]:
+    return dict(zip("abc", make_pool(ensemble, seeds=seeds).unbind(1), strict=True))
+
+
+@pytest.mark.parametrize("merging", MERGINGS)
+def test_merging_by_name_merges_as_merging_weights_says(ensemble, merging):
+    inferer = AggregationInferer(pool_size=5, merging=merging, sigma=2.0)
+    merged = inferer(images(3, 1, seed=0), ensemble)
+    scores = torch.tensor([report.scores for report in inferer.reports])
+    weights = merging_weights(inferer.candidates, scores, merging=merging, sigma=2.0)
+    torch.testing.assert_close(inferer.weights, weights, rtol=0, atol=1e-6)
+    torch.testing.assert_close(merged, weighted_sum(inferer.candidates, weights), rtol=0, atol=1e-6)
+    if merging == "best-single":
+        assert torch.equal(merged, inferer.candidates[:, 0])
+    elif merging != "edge-weighted":
+        default = AggregationInferer(pool_size=5)(images(3, 1, seed=0), ensemble)
+        assert (merged - default).abs().max() > 1e-3
+
+
+def test_candidates_and_weights_reproduce_the_result(ensemble):
+    inferer = AggregationInferer(pool_size=5, first_seed=3, top_k=3)
+    merged = inferer(images(4, 1, seed=0), ensemble)
+    assert inferer.candidates.shape == inferer.weights.shape == (4, 3, 1, SIZE, SIZE)
+    by_hand = (inferer.candidates * inferer.weights).sum(dim=1)
+    torch.testing.assert_close(merged, by_hand, rtol=0, atol=1e-6)
+    torch.testing.assert_close(inferer.weights.sum(dim=1), torch.ones_like(merged), rtol=0, atol=1e-6)
+    pools = pools_of(ensemble, seeds=range(3, 8))
+    for row, report in enumerate(inferer.reports):
+        made = [pools[name][seed - 3] for name, seed in zip(report.generators, report.seeds, strict=True)]
+        torch.testing.assert_close(inferer.candidates[row], torch.stack(made), rtol=0, atol=1e-6)
+
+
+def test_any_function_may_be_the_metric(ensemble):
+    references = images(3, 1, seed=0)
+    by_name = AggregationInferer(pool_size=5)
+    by_function = AggregationInferer(pool_size=5, metric=pairwise_ssim)
+    assert torch.equal(by_function(references, ensemble), by_name(references, ensemble))
+    darkest = AggregationInferer(
+        pool_size=5, top_k=1, metric=lambda judged, real: -judged.mean((1, 2, 3))[:, None].expand(-1, len(real))
+    )
+    chosen = darkest(references, ensemble)
+    lowest = make_pool(ensemble, seeds=range(5)).mean((2, 3, 4)).min()
+    torch.testing.assert_close(chosen.mean((1, 2, 3)), lowest.expand(3), rtol=0, atol=1e-6)
+
+
+def test_half_precision_memory_mapped_pools_give_what_their_float32_copies_give(tmp_path):
+    references = images(3, 1, seed=0)
+    mapped, copied = {}, {}
+    for seed, name in enumerate("ab", start=1):
+        np.save(tmp_path / f"{name}.npy", images(40, 1, seed=seed).half().numpy())
+        mapped[name] = torch.from_numpy(np.load(tmp_path / f"{name}.npy", mmap_mode="c"))
+        copied[name] = torch.from_numpy(np.load(tmp_path / f"{name}.npy")).float()
+    assert mapped["a"].dtype == torch.float16
+    for matching in ("best", "unique"):
+        inferers = [AggregationInferer(pools=p, matching=matching, references=references) for p in (mapped, copied)]
+        from_file, expected = (inferer(references, None) for inferer in inferers)
+        assert from_file.dtype == torch.float32 and torch.equal(from_file, expected)
+        assert inferers[0].reports == inferers[1].reports
+        assert inferers[0].candidates.dtype == torch.float32
+
+
+def answers(inferer: AggregationInferer, references: Tensor, network: GeneratorEnsemble, *, batch_size: int) -> Tensor:
+    return torch.cat([inferer(batch, network) for batch in references.split(batch_size)])
+
+
+def seeds_by_generator(inferer: AggregationInferer) -> dict[str, list[int]]:
+    """Of the last call."""
+    seeds: dict[str, list[int]] = {}
+    for report in inferer.reports:
+        for name, seed in zip(report.generators, report.seeds, strict=True):
+            seeds.setdefault(name, []).append(seed)
+    return seeds
+
+
+@pytest.mark.parametrize("metric", ["ssim", "psnr"])
+def test_unique_matching_uses_no_pool_image_twice_whatever_the_batches(ensemble, metric):
+    references = images(6, 1, seed=0)
+    made = [
+        AggregationInferer(pool_size=7, top_k=3, metric=metric, matching="unique", references=references)
+        for _ in range(3)
+    ]
+    one, three, every = (answers(made[i], references, ensemble, batch_size=size) for i, size in enumerate((1, 3, 6)))
+    assert torch.equal(one, every) and torch.equal(three, every)
+    assert {name: len(set(seeds)) for name, seeds in seeds_by_generator(made[2]).items()} == {"a": 6, "b": 6, "c": 6}
+    best = AggregationInferer(pool_size=7, top_k=3, metric=metric)
+    best(references, ensemble)
+    assert min(len(set(seeds)) for seeds in seeds_by_generator(best).values()) < 6
+
+
+@pytest.mark.parametrize("metric", ["ssim", "psnr"])
+def test_with_known_references_the_answers_are_what_they_are_without(ensemble, metric):
+    references = images(5, 1, seed=0)
+    known = AggregationInferer(pool_size=7, metric=metric, references=references)
+    unknown = AggregationInferer(pool_size=7, metric=metric)
+    order = [3, 0, 3, 4]
+    assert torch.equal(known(references[order], ensemble), unknown(references[order], ensemble))
+    assert known.reports == unknown.reports
+
+
+def test_references_may_be_metatensors_and_inputs_too(ensemble):
+    references = images(4, 1, seed=0)
+    plain = AggregationInferer(pool_size=7, matching="unique", references=references)
+    meta = AggregationInferer(pool_size=7, matching="unique", references=MetaTensor(references))
+    result = meta(MetaTensor(references[1:3]), ensemble)
+    assert type(result) is Tensor and torch.equal(result, plain(references, ensemble)[1:3])
+    assert type(AggregationInferer(pool_size=7)(MetaTensor(references), ensemble)) is Tensor
+
+
+def test_equal_reference_images_get_one_answer(ensemble):
+    references = images(3, 1, seed=0)[[0, 1, 0, 2, 0]]
+    inferer = AggregationInferer(pool_size=7, matching="unique", references=references)
+    merged = inferer(references, ensemble)
+    assert torch.equal(merged[0], merged[2]) and torch.equal(merged[0], merged[4])
+    assert inferer.reports[0] == inferer.reports[2] == inferer.reports[4] != inferer.reports[1]
+    selection = select_candidates(references, pools_of(ensemble, seeds=range(7)), matching="unique")
+    first = selection.indices[0].tolist()
+    assert set(inferer.reports[4].seeds) <= set(first) and first != selection.indices[4].tolist()
+
+
+def refuse_to_search(*_: object, **__: object) -> Selection:
+    raise AssertionError("searched")
+
+
+def test_an_unknown_image_is_refused_before_anything_is_searched(ensemble, monkeypatch):
+    references = images(4, 1, seed=0)
+    inferer = AggregationInferer(pool_size=7, matching="unique", references=references)
+    monkeypatch.setattr(aggregate, "select_candidates", refuse_to_search)
+    for unknown in (images(1, 1, seed=9), torch.cat([references[:1], references[1:2] + 1e-7])):
+        with pytest.raises(ValueError, match=r"not among the 4 `references` that this inferer was made for: give all"):
+            inferer(unknown, ensemble)
+
+
+def test_a_given_selection_is_used_and_nothing_is_searched(ensemble, monkeypatch):
+    references, pools = images(4, 1, seed=0), {"x": images(9, 1, seed=1), "y": images(7, 1, seed=2)}
+    for matching in ("best", "unique"):
+        selection = select_candidates(references, pools, matching=matching)
+        options = {"pools": pools, "references": references, "matching": matching}
+        expected = AggregationInferer(**options)(references, ensemble)
+        given = AggregationInferer(**options, selection=selection)
+        with monkeypatch.context() as patch:
+            patch.setattr(aggregate, "select_candidates", refuse_to_search)
+            assert torch.equal(given(references.flip(0), ensemble), expected.flip(0))
+            given.reset()
+            assert torch.equal(given(references[1:2], ensemble), expected[1:2])
+    foreign = Selection(torch.tensor([[8, 6]] * 4), torch.tensor([[0.1, 0.9]] * 4), ("x", "y"))
+    inferer = AggregationInferer(pools=pools, references=references, selection=foreign, top_k=1, first_seed=100)
+    assert torch.equal(inferer(references, ensemble), pools["y"][[6] * 4])
+    assert inferer.reports[0].seeds == (106,)
+
+
+def test_the_references_are_searched_once_and_again_after_a_reset_or_with_another_network(ensemble, monkeypatch):
+    searched: list[int] = []
+
+    def count(references: Tensor, *arguments: object, **options: object) -> Selection:
+        searched.append(len(references))
+        return select_candidates(references, *arguments, **options)
+
+    monkeypatch.setattr(aggregate, "select_candidates", count)
+    references = images(4, 1, seed=0)
+    inferer = AggregationInferer(pool_size=6, references=references)
+    first = answers(inferer, references, ensemble, batch_size=1)
+    assert searched == [4]
+    with torch.no_grad():
+        for weight in ensemble.parameters():
+            weight.mul_(0.5)
+    assert torch.equal(inferer(references, ensemble), first)
+    inferer.reset()
+    assert not torch.equal(inferer(references, ensemble), first)
+    assert searched == [4, 4]
+    other = GeneratorEnsemble({"only": DCGAN2Generator(image_size=SIZE, base_width=4)})
+    inferer(references[:1], other)
+    assert searched == [4, 4, 4] and inferer.reports[0].generators == ("only",)
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_a_search_among_known_references_shows_its_progress_if_asked_to(ensemble, capsys, progress):
+    references = images(2, 1, seed=0)
+    AggregationInferer(pool_size=6, references=references, progress=progress)(references, ensemble)
+    told = capsys.readouterr().err
+    assert all((f"search {name}" in told) is progress for name in "abc")
+
+
+def run_in_evaluator(
+    samples: Sequence[dict[str, object]], inferer: AggregationInferer, network: GeneratorEnsemble, **options: object
+) -> SupervisedEvaluator:
+    """An evaluator after its run; `state.preds` are all images that the inferer gave."""
+    batch_size = options.pop("batch_size", 2)
     evaluator = SupervisedEvaluator(
         device=torch.device("cpu"),
-        val_data_loader=DataLoader(Dataset([{"image": MetaTensor(r)} for r in references]), batch_size=batch_size),
-        network=ensemble,
-        inferer=AggregationInferer(pool_size=7),
-        decollate=False,
+        val_data_loader=DataLoader(Dataset(samples), batch_size=batch_size),
+        network=network,
+        inferer=inferer,
+        **{"decollate": False, **options},
     )
-    evaluator.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: merged.append(engine.state.output["pred"]))
+    preds: list[Tensor] = []
+
+    @evaluator.on(Events.ITERATION_COMPLETED)
+    def note(engine: SupervisedEvaluator) -> None:
+        output = engine.state.output
+        preds.extend(output["pred"] if isinstance(output, dict) else [sample["pred"] for sample in output])
+
     evaluator.run()
-    assert {type(batch) for batch in merged} == {Tensor}
-    return torch.cat(merged)
+    evaluator.state.preds = torch.stack(preds)
+    return evaluator
 
 
-def test_an_evaluator_gives_the_same_whatever_its_batch_size(ensemble):
-    references = images(4, 1, seed=0)
-    one_by_one = run_in_evaluator(references, ensemble, batch_size=1)
-    assert ensemble.made == 7
-    torch.testing.assert_close(run_in_evaluator(references, ensemble, batch_size=3), one_by_one, rtol=0, atol=1e-6)
-    by_hand = AggregationInferer(pool_size=7)(references, ensemble)
-    torch.testing.assert_close(one_by_one, by_hand, rtol=0, atol=1e-6)
+@pytest.mark.parametrize("matching", ["best", "unique"])
+@pytest.mark.parametrize("metric", ["ssim", "psnr"])
+def test_an_evaluator_gives_the_same_whatever_its_batch_size(ensemble, metric, matching):
+    references = images(6, 1, seed=0)
+    samples = [{"image": MetaTensor(reference)} for reference in references]
+    options = {"references": references} if matching == "unique" else {}
+    results = []
+    for batch_size in (1, 3, 4, 6):
+        inferer = AggregationInferer(pool_size=7, metric=metric, matching=matching, **options)
+        results.append(run_in_evaluator(samples, inferer, ensemble, batch_size=batch_size).state.preds)
+    assert type(results[0]) is Tensor and ensemble.made == 4 * 7
+    by_hand = AggregationInferer(pool_size=7, metric=metric, matching=matching, **options)(references, ensemble)
+    assert all(torch.equal(result, by_hand) for result in results)
 
 
-def test_wrong_options_are_refused():
-    with pytest.raises(ValueError, match="top_k must be at least 1, got 0"):
-        AggregationInferer(top_k=0)
-    with pytest.raises(ValueError, match="kl"):
-        AggregationInferer(metric="kl")
+def test_an_evaluators_metric_is_that_of_the_merged_images(ensemble):
+    references = images(5, 1, seed=0)
+    ssim = IgniteMetricHandler(
+        metric_fn=SSIMMetric(spatial_dims=2, data_range=1.0), output_transform=from_engine(["pred", "image"])
+    )
+    samples = [{"image": MetaTensor(reference)} for reference in references]
+    inferer = AggregationInferer(pool_size=7)
+    state = run_in_evaluator(samples, inferer, ensemble, key_val_metric={"ssim": ssim}).state
+    expected = pairwise_ssim(state.preds, references).diagonal().mean().item()
+    assert state.metrics["ssim"] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_monais_saver_names_the_merged_images_after_their_references(ensemble, tmp_path, batch_size):
+    references = images(3, 1, seed=0)
+    names = ["scan_7.png", "axial/scan_1.png", "scan_12.jpeg"]
+    samples = [
+        {"image": image, "image_meta_dict": {"filename_or_obj": f"/data/{name}"}}
+        for image, name in zip(references, names, strict=True)
+    ]
+    saver = SaveImaged(
+        keys="pred",
+        meta_keys="image_meta_dict",
+        output_dir=tmp_path,
+        output_postfix="merged",
+        output_ext=".png",
+        output_dtype=np.uint8,
+        scale=255,
+        separate_folder=False,
+        print_log=False,
+    )
+    ssim = IgniteMetricHandler(
+        metric_fn=SSIMMetric(spatial_dims=2, data_range=1.0), output_transform=from_engine(["pred", "image"])
+    )
+    evaluator = run_in_evaluator(
+        samples,
+        AggregationInferer(pool_size=7),
+        ensemble,
+        batch_size=batch_size,
+        postprocessing=saver,
+        decollate=True,
+        key_val_metric={"ssim": ssim},
+    )
+    written = [tmp_path / f"{name}_merged.png" for name in ("scan_7", "scan_1", "scan_12")]
+    assert sorted(tmp_path.iterdir()) == sorted(written)
+    merged, read = AggregationInferer(pool_size=7)(references, ensemble), LoadImage(ensure_channel_first=True)
+    for path, image in zip(written, merged, strict=True):
+        torch.testing.assert_close(read(path).as_tensor() / 255, image, rtol=0, atol=1.01 / 255)
+    expected = pairwise_ssim(merged, references).diagonal().mean().item()
+    assert evaluator.state.metrics["ssim"] == pytest.approx(expected, abs=1e-5)
+
+
+ONE = torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"top_k": 0}, "top_k must be at least 1, got 0"),
+        ({"metric": "kl"}, "kl"),
+        ({"matching": "uniqe"}, "uniqe"),
+        ({"merging": "median"}, "median"),
+        ({"gaussian": "blur"}, "blur"),
+        ({"sigma": 0.0}, "sigma must be positive, got 0"),
+        ({"matching": "unique"}, "matching='unique' needs `references`, all the images that will be answered"),
+        (
+            {"selection": Selection(*ONE, ("a",)), "pools": {"a": images(1, 1, seed=0)}},
+            "a selection needs `references`",
+        ),
+        (
+            {"selection": Selection(*ONE, ("a",)), "references": images(1, 1, seed=0)},
+            "a selection needs the `pools` that it was made from, a, got none",
+        ),
+        (
+            {
+                "selection": Selection(*ONE, ("a", "b")),
+                "references": images(1, 1, seed=0),
+                "pools": {"b": images(1, 1, seed=0), "a": images(1, 1, seed=0)},
+            },
+            "the `pools` that it was made from, a, b, got b, a",
+        ),
+        (
+            {
+                "selection": Selection(*ONE, ("a",)),
+                "references": images(2, 1, seed=0),
+                "pools": {"a": images(1, 1, seed=0)},
+            },
+            "the selection was made for 1 references, got 2",
+        ),
+    ],
+)
+def test_wrong_options_and_combinations_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        AggregationInferer(**options)
+
+
+def test_what_only_a_call_shows_to_be_wrong_is_refused_then(ensemble):
     with pytest.raises(ValueError, match="at least one generator, got none"):
         AggregationInferer(pools={})(images(1, 1, seed=0), None)
+    references = images(4, 1, seed=0)
+    with pytest.raises(ValueError, match="got 3 for 4: enlarge the pool"):
+        AggregationInferer(pool_size=3, matching="unique", references=references)(references, ensemble)

@@ -9,10 +9,13 @@ from monai.data import DataLoader, Dataset, MetaTensor
 from monai.engines import SupervisedEvaluator
 from monai.handlers import IgniteMetricHandler, from_engine
 from monai.metrics import PSNRMetric, SSIMMetric
+from pytest import approx
 from torch import Tensor, nn
 
 from monai_aggrgan.data.latents import NormalLatents
-from monai_aggrgan.inferers.select import Selection, SelectionInferer, make_pool, select_candidates
+from monai_aggrgan.inferers.matching import MATCHINGS, match
+from monai_aggrgan.inferers.select import GeneratorUsage, Selection, SelectionInferer, make_pool, select_candidates
+from monai_aggrgan.metrics.pairwise import pairwise_ssim
 from monai_aggrgan.networks import DCGAN1Generator, DCGAN2Generator, GeneratorEnsemble
 
 SIZE = 16
@@ -138,9 +141,80 @@ def test_a_selection_does_not_depend_on_the_batch():
 
 def test_top_orders_by_score_and_of_equals_by_place():
     scores = torch.tensor([[0.1, 0.5, 0.3], [0.2, 0.2, 0.2], [-1.0, 0.4, 0.4]])
-    selection = Selection(indices=torch.zeros(3, 3, dtype=torch.long), scores=scores)
+    selection = Selection(torch.zeros(3, 3, dtype=torch.long), scores, ("a", "b", "c"))
     assert selection.top(2).tolist() == [[1, 2], [0, 1], [1, 2]]
-    assert selection.top(3).tolist() == [[1, 2, 0], [0, 1, 2], [1, 2, 0]]
+    assert selection.top(3).tolist() == selection.top(9).tolist() == [[1, 2, 0], [0, 1, 2], [1, 2, 0]]
+
+
+def test_a_selection_of_some_references_is_their_rows_in_that_order():
+    selection = select_candidates(images(4, seed=0), {"a": images(9, seed=1), "b": images(7, seed=2)})
+    some = selection.of_references([3, 0, 3])
+    assert torch.equal(some.indices, selection.indices[[3, 0, 3]])
+    assert torch.equal(some.scores, selection.scores[[3, 0, 3]])
+    assert some.generators == selection.generators == ("a", "b")
+    assert selection.of_references([]).scores.shape == (0, 2)
+
+
+def test_usage_by_hand():
+    indices = torch.tensor([[5, 0, 7], [5, 1, 7], [2, 1, 7], [5, 3, 8]])
+    scores = torch.tensor([[0.9, 0.1, 0.5], [0.8, 0.7, 0.6], [0.3, 0.2, 0.4], [0.1, 0.6, 0.5]])
+    selection = Selection(indices, scores, ("a", "b", "c"))  # of two go on: a and c, a and b, c and a, b and c
+    assert selection.usage(2) == [
+        GeneratorUsage("a", different_candidates=2, different_chosen=2, share=3 / 8, mean_score=approx(2.1 / 4)),
+        GeneratorUsage("b", different_candidates=3, different_chosen=2, share=2 / 8, mean_score=approx(1.6 / 4)),
+        GeneratorUsage("c", different_candidates=2, different_chosen=2, share=3 / 8, mean_score=approx(2.0 / 4)),
+    ]
+    assert [(used.different_chosen, used.share) for used in selection.usage(1)] == [(1, 0.5), (1, 0.25), (1, 0.25)]
+    for count in (3, 9):
+        assert [(used.different_chosen, used.share) for used in selection.usage(count)] == [
+            (2, approx(1 / 3)),
+            (3, approx(1 / 3)),
+            (2, approx(1 / 3)),
+        ]
+
+
+def test_a_generator_that_is_never_best_is_not_used():
+    selection = Selection(torch.tensor([[4, 2], [4, 3]]), torch.tensor([[0.2, 0.5], [0.2, 0.2001]]), ("a", "b"))
+    idle, busy = selection.usage(1)
+    assert (idle.different_chosen, idle.share, idle.different_candidates) == (0, 0.0, 1)
+    assert (busy.different_chosen, busy.share, busy.different_candidates) == (2, 1.0, 2)
+
+
+def test_any_function_may_be_the_metric():
+    references, pool = images(4, seed=0), images(9, seed=1)
+
+    def darkness(judged: Tensor, references: Tensor) -> Tensor:
+        return -(judged.mean((1, 2, 3))[:, None] - references.mean((1, 2, 3))).abs()
+
+    selection = select_candidates(references, {"a": pool}, metric=darkness)
+    assert torch.equal(selection.indices[:, 0], darkness(pool, references).argmax(dim=0))
+    torch.testing.assert_close(selection.scores[:, 0], darkness(pool, references).amax(dim=0))
+    by_name, by_function = (select_candidates(references, {"a": pool}, metric=m) for m in ("ssim", pairwise_ssim))
+    assert torch.equal(by_name.indices, by_function.indices) and torch.equal(by_name.scores, by_function.scores)
+
+
+@pytest.mark.parametrize("matching", MATCHINGS)
+def test_each_pool_is_matched_by_itself_as_the_option_says(matching):
+    references = images(8, seed=0)
+    pools = {"a": images(8, seed=1), "b": images(9, seed=3)}
+    selection = select_candidates(references, pools, matching=matching)
+    assert selection.generators == ("a", "b")
+    for column, pool in enumerate(pools.values()):
+        indices, scores = match(pool, references, matching=matching)
+        assert torch.equal(selection.indices[:, column], indices)
+        assert torch.equal(selection.scores[:, column], scores)
+    repeated = [len(set(column)) < 8 for column in selection.indices.T.tolist()]
+    assert repeated == ([False, False] if matching == "unique" else [True, True])
+
+
+def test_a_label_names_each_generator_and_none_is_silent(capsys):
+    references, pools = images(2, seed=0), {"dcgan": images(5, seed=1), "wgan": images(7, seed=2)}
+    select_candidates(references, pools)
+    assert not capsys.readouterr().err
+    select_candidates(references, pools, progress="glioma")
+    told = capsys.readouterr().err
+    assert "glioma dcgan" in told and "5/5" in told
+    assert "glioma wgan" in told and "7/7" in told
 
 
 def test_answers_inside_an_evaluator_and_its_metric_is_the_score(generator):
@@ -188,5 +262,9 @@ def test_no_pool_a_wrong_metric_or_another_size_is_refused():
         select_candidates(images(1, seed=0), {})
     with pytest.raises(ValueError, match="ssmi"):
         select_candidates(images(1, seed=0), {"a": images(2, seed=1)}, metric="ssmi")
-    with pytest.raises(ValueError, match=r"images must be floating-point \(M, 1, H, W\)"):
+    with pytest.raises(ValueError, match="uniqe"):
+        select_candidates(images(1, seed=0), {"a": images(2, seed=1)}, matching="uniqe")
+    with pytest.raises(ValueError, match="got 2 for 3: enlarge the pool"):
+        select_candidates(images(3, seed=0), {"a": images(9, seed=1), "b": images(2, seed=1)}, matching="unique")
+    with pytest.raises(ValueError, match=r"must be of one size .* got \(32, 32\)"):
         select_candidates(images(1, seed=0), {"a": torch.rand(2, 1, 32, 32)})

@@ -135,12 +135,13 @@ def test_an_image_in_its_own_style_has_only_its_variation_to_lose(network, conte
     assert [report.initial_loss for report in inferer.reports] == pytest.approx(variation.tolist(), rel=1e-3)
 
 
-def test_nothing_to_gain_is_converged_at_once(network, contents):
-    inferer = StyleTransferInferer(total_variation_weight=0, relative_tolerance=0)
-    assert torch.equal(inferer(contents, network, content=contents), contents)
-    assert {(report.iterations, report.final_loss, report.stopped_by) for report in inferer.reports} == {
-        (0, 0.0, "converged")
-    }
+def test_an_image_in_its_own_style_stays_as_it_is(network, contents):
+    """Its loss is nothing but rounding: 0 on some CPUs, 1e-9 on others, where that of noise is 1e8."""
+    inferer = StyleTransferInferer(total_variation_weight=0, relative_tolerance=0, max_iterations=20)
+    torch.testing.assert_close(inferer(contents, network, content=contents), contents, rtol=0, atol=1e-3)
+    for report in inferer.reports:
+        assert report.final_loss <= report.initial_loss < 1e-6
+        assert report.final_loss > 0 or (report.iterations, report.stopped_by) == (0, "converged")
 
 
 def test_stops_when_patience_iterations_gain_too_little(network, styles, contents):

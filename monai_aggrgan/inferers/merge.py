@@ -1,0 +1,153 @@
+"""Merging candidates pixel by pixel: by the strength of their edges (Algorithm 1), and what that is compared with."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from monai.networks.layers import gaussian_1d
+from monai.utils import look_up_option
+from torch import Tensor
+
+__all__ = [
+    "GAUSSIANS",
+    "MERGINGS",
+    "edge_weighted_mean",
+    "gaussian_of_edges",
+    "merging_weights",
+    "sobel_magnitude",
+    "weighted_sum",
+]
+
+GAUSSIANS = ("filter", "function")
+MERGINGS = ("edge-weighted", "metric-weighted", "mean", "best-single")
+BLOCK = 32  # columns of a filtered map that are made in one product
+TRUNCATED = 4.0  # standard deviations at which the Gaussian filter ends, as SciPy's does
+
+
+def edge_weighted_mean(candidates: Tensor, scores: Tensor, *, sigma: float = 1.0, gaussian: str = "filter") -> Tensor:
+    """Merge candidates pixel by pixel, weighted by smoothed edge strength.
+
+    w_i = g_i / sum_j g_j where every g_j is non-zero, else w_i = m_i / sum_j m_j; the result is sum_i w_i x_i.
+
+    Args:
+        candidates: images (B, K, 1, H, W) in [0, 1], K candidates for each of B references.
+        scores: selection metric m of each candidate (B, K); weighs the pixels where a candidate has no edge. Negative
+            values count as 0; where all are 0, candidates weigh the same.
+        sigma: standard deviation, in pixels of the Gaussian filter, in intensity of the Gaussian function.
+        gaussian: `filter` smooths the edge map e with a Gaussian filter, so that edges are preferred, as the paper's
+            words have it; `function` is the literal reading, g = exp(-e^2 / (2 sigma^2)), which prefers smooth areas.
+
+    Returns:
+        Merged images (B, 1, H, W) in [0, 1], float32.
+
+    Raises:
+        ValueError: when `candidates` is not 5-dimensional, `scores` does not match it, or sigma is not positive.
+
+    Source: Mukherjee et al. 2022, Algorithm 1. Differs from it in: K candidates instead of two.
+    """
+    return weighted_sum(candidates, merging_weights(candidates, scores, sigma=sigma, gaussian=gaussian))
+
+
+def merging_weights(
+    candidates: Tensor, scores: Tensor, *, merging: str = "edge-weighted", sigma: float = 1.0, gaussian: str = "filter"
+) -> Tensor:
+    """Share of each candidate in each pixel of the merged image, by any of four rules.
+
+    `edge-weighted` is Algorithm 1; the others show what it is good for: `metric-weighted` is its second branch in every
+    pixel, `mean` weighs all the same, and `best-single` is the candidate of highest score alone (of equals the first).
+
+    Args:
+        candidates: images (B, K, 1, H, W) in [0, 1].
+        scores: selection metric of each candidate (B, K).
+        merging: one of `MERGINGS`.
+        sigma: see `edge_weighted_mean`.
+        gaussian: see `edge_weighted_mean`.
+
+    Returns:
+        Weights (B, K, 1, H, W), float32; over K they sum to 1.
+
+    Raises:
+        ValueError: as `edge_weighted_mean`, and when `merging` is unknown.
+    """
+    if candidates.ndim != 5 or candidates.shape[2] != 1:
+        raise ValueError(f"candidates must be (B, K, 1, H, W), got shape {tuple(candidates.shape)}")
+    if scores.shape != candidates.shape[:2]:
+        raise ValueError(f"scores must be {tuple(candidates.shape[:2])}, got shape {tuple(scores.shape)}")
+    look_up_option(merging, MERGINGS)
+    shares = _shares(scores, merging=merging).to(candidates.device)[..., None, None, None]
+    if merging != "edge-weighted":
+        return shares.expand_as(candidates)
+    strength = gaussian_of_edges(sobel_magnitude(candidates.float()), sigma=sigma, gaussian=gaussian)
+    smallest = torch.finfo(strength.dtype).tiny  # below it digits are lost: it counts as zero
+    everywhere_edge = strength.amin(dim=1, keepdim=True) >= smallest
+    weights = torch.where(everywhere_edge, strength, shares)
+    return weights.div_(weights.sum(dim=1, keepdim=True))
+
+
+def weighted_sum(candidates: Tensor, weights: Tensor) -> Tensor:
+    """Images (B, 1, H, W) in [0, 1] from candidates and weights (B, K, 1, H, W)."""
+    return (candidates.float() * weights).sum(dim=1).clamp_(0, 1)  # the weights sum to 1 but for rounding
+
+
+def sobel_magnitude(images: Tensor) -> Tensor:
+    """Edge strength of images (..., H, W), of the same shape: root of the squared Sobel gradients, borders repeated.
+
+    The kernels sum to 1 over their positive half, so an upright step of height 1 has strength 1. Differences are taken
+    before sums, so that flat areas have strength 0 and not a rounding error, which Algorithm 1 would take for an edge.
+    """
+    padded = F.pad(images.reshape(-1, *images.shape[-2:]), (1, 1, 1, 1), mode="replicate")
+    across = _smooth(padded[..., 2:] - padded[..., :-2], dim=-2)
+    down = _smooth(padded[..., 2:, :] - padded[..., :-2, :], dim=-1)
+    return across.square_().addcmul_(down, down).sqrt_().view_as(images)
+
+
+def _smooth(differences: Tensor, *, dim: int) -> Tensor:
+    """Means (1, 2, 1) / 4 of three neighbours."""
+    length = differences.shape[dim] - 2
+    before, middle, after = (differences.narrow(dim, start, length) for start in range(3))
+    return torch.add(before, middle, alpha=2).add_(after).div_(4)
+
+
+def gaussian_of_edges(edges: Tensor, *, sigma: float = 1.0, gaussian: str = "filter") -> Tensor:
+    """The g of Algorithm 1 from edge maps (..., H, W), of the same shape; see `edge_weighted_mean`.
+
+    The filter sees no edges beyond the image and ends at four standard deviations. It is a product with a banded matrix
+    in each direction.
+    """
+    look_up_option(gaussian, GAUSSIANS)
+    if not sigma > 0:
+        raise ValueError(f"sigma must be positive, got {sigma}")
+    if gaussian == "function":
+        return torch.exp(edges.square() / (-2 * sigma**2))
+    with torch.autocast(edges.device.type, enabled=False):  # half precision blurs the weights
+        return _filtered(_filtered(edges.mT, sigma=sigma).mT, sigma=sigma)
+
+
+def _filtered(maps: Tensor, *, sigma: float) -> Tensor:
+    """Gaussian filter along the last axis, block by block: a block of the result sees little beyond its own place."""
+    band, reach = _gaussian_band(maps.shape[-1], sigma=sigma)
+    band = band.to(maps)
+    blocks = [(slice(max(0, start - reach), start + BLOCK + reach), start) for start in range(0, len(band), BLOCK)]
+    return torch.cat([maps[..., seen] @ band[seen, start : start + BLOCK] for seen, start in blocks], dim=-1)
+
+
+def _gaussian_band(size: int, *, sigma: float) -> tuple[Tensor, int]:
+    """Symmetric matrix (size, size) that filters a row of a map, zeros beyond its ends, and half its band."""
+    window = gaussian_1d(torch.tensor(float(sigma)), truncated=TRUNCATED, approx="sampled", normalize=True)
+    reach = len(window) // 2
+    distance = (torch.arange(size)[:, None] - torch.arange(size)).abs()
+    return torch.where(distance <= reach, window[(reach - distance).clamp(min=0)], 0.0), reach
+
+
+def _shares(scores: Tensor, *, merging: str) -> Tensor:
+    """Share (B, K) of each candidate where edges do not decide, from their scores."""
+    if merging == "mean":
+        return torch.full(scores.shape, 1 / scores.shape[1])
+    if merging == "best-single":
+        best = scores.argsort(dim=1, descending=True, stable=True)[:, 0]
+        return F.one_hot(best, scores.shape[1]).float()
+    positive = scores.float().clamp(min=0)
+    if torch.isinf(positive).any():  # PSNR of an identical image
+        positive = torch.where(torch.isinf(positive).any(dim=1, keepdim=True), torch.isinf(positive).float(), positive)
+    total = positive.sum(dim=1, keepdim=True)
+    return torch.where(total > 0, positive / total.masked_fill(total == 0, 1), 1 / scores.shape[1])
