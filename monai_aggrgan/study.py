@@ -7,15 +7,18 @@ import inspect
 import logging
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser, run
 
+from monai_aggrgan.data.image_folder import write_png
 from monai_aggrgan.exceptions import AggrganError, InputError
 from monai_aggrgan.networks.vgg19_weights import load_vgg19
-from monai_aggrgan.stages import aggregate, evaluate, export, generate, prepare, report, stylise, train
+from monai_aggrgan.stages import aggregate, evaluate, export, generate, prepare, report, select, stylise, train
+from monai_aggrgan.stages.picture import picture_of
 from monai_aggrgan.stages.settings import StudySettings
 
 __all__ = ["STAGES", "Study"]
@@ -26,6 +29,7 @@ STAGES = {
     "prepare": prepare.tasks,
     "train": train.tasks,
     "generate": generate.tasks,
+    "select": select.tasks,
     "aggregate": aggregate.tasks,
     "stylise": stylise.tasks,
     "export": export.tasks,
@@ -73,9 +77,26 @@ class Study:
         for stage in chosen:
             if stage not in ("prepare", "train"):
                 train.refuse_another_split(self.settings)
+            if stage == "train" and {"generate", "select"} <= {*chosen}:
+                select.refuse_small_pools(self.settings)
             for task in list(STAGES[stage](self.settings)):  # all are checked before the first one runs
                 task.run(again=again)
         return self.settings.stage_dir("report") / report.REPORT
+
+    def picture(self, image: str) -> Path:
+        """Draw how a finished synthetic image was made, as the paper's Fig. 8, into `output_dir/pictures`.
+
+        Args:
+            image: class and name of the image, such as `glioma/d98a70a954`.
+
+        Raises:
+            InputError: when the study has no such image.
+        """
+        drawn = picture_of(self.settings, image)
+        path = self.settings.stage_dir("pictures", f"{image.replace('/', '_')}.png")
+        path.parent.mkdir(exist_ok=True)
+        write_png(path, drawn)
+        return path
 
     def _check_before_hours_are_spent(self, stages: Sequence[str]) -> None:
         if "stylise" in stages:
@@ -92,26 +113,38 @@ class Study:
 
 
 def main(options: dict[str, Any], *stages: str, again: bool = False) -> None:
-    """Build a study and run it for a command line.
-
-    An error that the user can mend is one sentence on standard error and exit status 2, without a traceback.
-    """
-    try:
-        refuse_unknown_options(sys.argv)
+    """Build a study and run it for a command line."""
+    with _errors_in_one_sentence():
         if not isinstance(again, bool):
             raise InputError(f"--again must be True or False, got '{again}'.")
         study = Study(**options)
         report_path = study.run(*stages, again=again)
+    if not stages or "report" in stages:
+        print(f"\nReport:  {report_path.resolve()}")
+    if study.settings.stage_dir("train").is_dir():
+        print(f"Curves:  tensorboard --logdir {study.settings.output_dir.resolve()}")
+
+
+def draw(options: dict[str, Any], image: str | None) -> None:
+    """Draw how an image of a study was made, for a command line."""
+    with _errors_in_one_sentence():
+        if not image:
+            raise InputError("--image is missing: name an image of the study, such as glioma/d98a70a954.")
+        print(f"\nPicture: {Study(**options).picture(str(image)).resolve()}")
+
+
+@contextmanager
+def _errors_in_one_sentence() -> Iterator[None]:
+    """An error that the user can mend is a sentence on standard error and exit status 2, without a traceback."""
+    try:
+        refuse_unknown_options(sys.argv)
+        yield
     except AggrganError as error:
         print(f"\n{' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
         raise SystemExit(130) from None
-    if not stages or "report" in stages:
-        print(f"\nReport:  {report_path.resolve()}")
-    if (curves := study.settings.stage_dir("train")).is_dir():
-        print(f"Curves:  tensorboard --logdir {curves.resolve()}")
 
 
 def refuse_unknown_options(arguments: Sequence[str]) -> None:

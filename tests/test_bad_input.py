@@ -306,10 +306,10 @@ def test_main_names_neither_curves_nor_report_that_it_did_not_write(slices, caps
     assert capsys.readouterr().out == ""
     (slices.parent / "study" / "train").mkdir()
     main(given, "prepare")
-    assert capsys.readouterr().out == f"Curves:  tensorboard --logdir {slices.parent / 'study' / 'train'}\n"
+    assert capsys.readouterr().out == f"Curves:  tensorboard --logdir {slices.parent / 'study'}\n"
 
 
-@pytest.mark.parametrize("stage", ["generate", "aggregate", "stylise", "export", "evaluate", "report"])
+@pytest.mark.parametrize("stage", ["generate", "select", "aggregate", "stylise", "export", "evaluate", "report"])
 def test_networks_are_not_judged_by_another_split_than_theirs(slices, stage):
     study(slices).run("prepare")
     manifest = (slices.parent / "study" / "prepare" / "a" / "manifest.csv").read_bytes()

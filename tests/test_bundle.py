@@ -151,7 +151,7 @@ def test_every_option_of_the_study_is_a_setting_and_the_other_way_round():
     assert names - set(config) == {"config_dir"}
     for name in names - {"config_dir"}:
         assert config["options"][name] == f"@{name}"
-    others = {"imports", "bundle_root", "options", "again", "run", *STAGES}
+    others = {"imports", "bundle_root", "options", "again", "run", "picture", "image", *STAGES}
     assert set(config) == (names - {"config_dir"}) | others
 
 
@@ -163,6 +163,16 @@ def test_defaults_of_the_study_config_are_those_of_the_settings():
             continue
         default = field.default_factory() if field.default is MISSING else field.default
         assert (tuple(written_value) if field.name == "generators" else written_value) == default, field.name
+
+
+def test_defaults_of_the_inference_config_are_those_of_the_study():
+    study, inference = (ConfigParser.load_config_file(str(CONFIGS / f"{name}.yaml")) for name in ("study", "inference"))
+    shared = {name for name in study if name in inference} - {"imports", "output_dir", "dataset_dir", "run"}
+    assert shared >= {"generators", "pool_size", "top_k", "matching", "merging", "sigma", "gaussian", "style_tolerance"}
+    assert {name: inference[name] for name in shared - {"device"}} == {
+        name: study[name] for name in shared - {"device"}
+    }
+    assert inference["images"] == study["references"]
 
 
 def test_every_stage_has_its_own_command():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 import math
@@ -19,108 +18,18 @@ from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from monai_aggrgan import Study
 from monai_aggrgan.data.manifest import read_manifest
 from monai_aggrgan.engines import LatentGanTrainer
 from monai_aggrgan.exceptions import InputError, TrainingDiverged
 from monai_aggrgan.stages import read_record
 
-CONFIGS = Path(__file__).resolve().parents[1] / "bundles" / "brain_mri_aggrgan" / "configs"
 CLASSES = ("disc", "square")
 GENERATORS = ("dcgan1", "dcgan2", "wgan_div")
 SINGLE = (*GENERATORS, *(f"{name}+style" for name in GENERATORS))
-METHODS = {*SINGLE, "aggregate_ssim", "aggregate_psnr", "aggrgan_ssim", "aggrgan_psnr", "real"}
-PATIENTS = ("Jane Doe", "John Smith", "Max Mustermann", "Erika Mustermann", "Jean Dupont", "Maria Rossi")
-REFERENCES = 3
-OPTIONS = {
-    "config_dir": CONFIGS,
-    "image_size": 16,
-    "held_out_fraction": 0.34,
-    "max_epochs": 2,
-    "training": {
-        "base_width": 4,
-        "batch_size": 2,
-        "log_interval": 1,
-        "image_interval": 1,
-        "validation_interval": 1,
-        "checkpoint_interval": 1,
-    },
-    "device": "cpu",
-    "pool_size": 16,
-    "references": REFERENCES,
-    "vgg_weights": "random",
-    "style_iterations": 2,
-    "note": "These are drawings.",
-}
-
-
-def draw(class_name: str, seed: int) -> np.ndarray:
-    """A bright disc or square of random size, place and grey on black, with a little noise inside, 20x20, 8 bits."""
-    random = np.random.default_rng([seed, CLASSES.index(class_name)])
-    (row, column), radius = random.uniform(8, 12, 2), random.uniform(4, 7)
-    rows, columns = np.abs(np.mgrid[:20, :20] - np.array([row, column])[:, None, None])
-    inside = np.hypot(rows, columns) < radius if class_name == "disc" else np.maximum(rows, columns) < radius
-    return (inside * (random.uniform(90, 230) + random.normal(0, 8, (20, 20)))).clip(0, 255).astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def slices(tmp_path_factory) -> Path:
-    """Two classes of six patients with two slices each, as PNG files, and a datalist that names the patients."""
-    folder = tmp_path_factory.mktemp("slices")
-    rows = []
-    for class_name in CLASSES:
-        (folder / class_name).mkdir()
-        for number in range(12):
-            image = f"{class_name}/{class_name}_{number:02d}.png"
-            Image.fromarray(draw(class_name, number)).save(folder / image)
-            rows.append({"image": image, "class": class_name, "patient_id": PATIENTS[number // 2]})
-    with open(folder / "datalist.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    return folder
-
-
-def study(slices: Path, output_dir: Path, **options: object) -> Study:
-    given = {**OPTIONS, "dataset_dir": slices, "datalist": slices / "datalist.csv", "output_dir": output_dir}
-    return Study(**{**given, **options})
-
-
-@pytest.fixture(scope="module")
-def messages() -> list[str]:
-    """What the package logged during the run of `finished`."""
-    return []
-
-
-class Messages(logging.Handler):
-    """Keeps the text of what is logged."""
-
-    def __init__(self, kept: list[str]) -> None:
-        super().__init__()
-        self.kept = kept
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.kept.append(record.getMessage())
-
-
-@pytest.fixture(scope="module")
-def finished(slices, tmp_path_factory, messages) -> Path:
-    """Folder of a study that ran to its end; tests only read it."""
-    folder = tmp_path_factory.mktemp("finished") / "study"
-    handler = Messages(messages)
-    logging.getLogger("monai_aggrgan").addHandler(handler)
-    try:
-        report = study(slices, folder).run()
-    finally:
-        logging.getLogger("monai_aggrgan").removeHandler(handler)
-    assert report == folder / "report" / "report.html"
-    return folder
-
-
-@pytest.fixture
-def copied(finished, tmp_path) -> Path:
-    """A copy of the finished study, for tests that change it."""
-    return Path(shutil.copytree(finished, tmp_path / "study"))
+AGGREGATED = ("aggregate_ssim", "aggregate_psnr", "aggrgan_ssim", "aggrgan_psnr")
+ABLATION = ("best_single", "mean", "metric_weighted", "edge_weighted", "edge_function")
+METHODS = {*SINGLE, *AGGREGATED, *(f"ablation_{name}" for name in ABLATION), "real"}
+REFERENCES, POOL_SIZE = 3, 16
 
 
 def times(folder: Path) -> dict[Path, int]:
@@ -140,7 +49,11 @@ def test_every_stage_leaves_its_folder_a_manifest_and_a_record(finished):
         for generator in GENERATORS:
             names = {path.name for path in (finished / "train" / class_name / generator).iterdir()}
             assert names >= {"generator.pt", "checkpoint_2.pt", "tensorboard", "stage.json"}
-            assert len(read_manifest(finished / "generate" / class_name / generator)) == OPTIONS["pool_size"]
+            assert len(read_manifest(finished / "generate" / class_name / generator)) == POOL_SIZE
+        for metric, searched in {"ssim": {*GENERATORS, "real"}, "psnr": {*GENERATORS}}.items():
+            folders = {path.name: path for path in (finished / "select" / class_name / metric).iterdir()}
+            assert set(folders) == searched
+            assert all(len(read_manifest(folder)) == REFERENCES for folder in folders.values())
         aggregates, styled = (finished / stage / class_name for stage in ("aggregate", "stylise"))
         made = {path.name: path for path in (*aggregates.iterdir(), *styled.iterdir())}
         assert set(made) == METHODS
@@ -159,7 +72,7 @@ def test_a_manifest_says_how_an_image_came_about(finished):
         assert (row["class_name"], row["method"]) == ("disc", "aggrgan_ssim")
         assert row["style_image"] == row["reference"] and row["reference"].startswith("disc/")
         assert row["seed"] == before[row["reference"]]["seed"] and len(row["seed"].split("+")) == 2
-        assert all(int(seed) < OPTIONS["pool_size"] for seed in row["seed"].split("+"))
+        assert all(int(seed) < POOL_SIZE for seed in row["seed"].split("+"))
         assert set(row["generators"].split("+")) <= set(GENERATORS)
         assert len(row["sha256"]) == 64 and row["iterations"] == "2"
         pixels = np.asarray(Image.open(folder / row["preview"]))
@@ -223,7 +136,9 @@ def test_the_report_is_one_page_that_says_what_must_not_be_missed(finished):
     page = (finished / "report" / "report.html").read_text(encoding="utf-8")
     assert "These are drawings." in page and "weights are random" in page
     assert "Patients are unknown" not in page
-    assert page.count("data:image/png;base64,") == 1 + len(CLASSES)  # Fig. 3, and a gallery a class
+    assert page.count("data:image/png;base64,") == 1 + 2 * len(CLASSES)  # Fig. 3; Fig. 8 and a gallery a class
+    for name in ("results.csv", "table1.md", "pairings.csv", "selection.csv", "ablation.csv", "ablation.md"):
+        assert f'href="{name}"' in page and (finished / "report" / name).is_file()
     assert "AGGrGAN (PSNR)" in page and "<script src" not in page and 'src="http' not in page
 
 
@@ -284,12 +199,17 @@ def test_tensorboard_shows_every_term_scores_samples_and_held_out_metrics(finish
     assert grids and {event.step for tag in grids for event in accumulator.Images(tag)} == {1, 2}
 
 
-def test_a_patient_is_on_one_side_and_references_are_training_images(finished):
+def patients(drawings: Path) -> set[str]:
+    """The names that the datalist tells."""
+    return {row["patient_id"] for row in read_manifest(drawings, name="datalist.csv")}
+
+
+def test_a_patient_is_on_one_side_and_references_are_training_images(finished, drawings):
     rows = read_manifest(finished / "prepare")
     side = {row["id"]: row["section"] for row in rows}
     for patient in {row["patient"] for row in rows}:
         assert len({row["section"] for row in rows if row["patient"] == patient}) == 1
-    assert len({row["patient"] for row in rows}) == len(PATIENTS)
+    assert len({row["patient"] for row in rows}) == len(patients(drawings)) == 6
     for class_name in CLASSES:
         sides = [row["section"] for row in rows if row["class_name"] == class_name]
         assert (sides.count("training"), sides.count("held_out")) == (8, 4)
@@ -301,8 +221,8 @@ def test_a_patient_is_on_one_side_and_references_are_training_images(finished):
         assert {side[row["image_of"]] for row in read_manifest(path)} == {"held_out"}
 
 
-def test_no_patients_name_is_in_any_file(finished):
-    words = [name.encode() for name in PATIENTS] + [b"Mustermann", b"Dupont", b"Rossi", b"Smith"]
+def test_no_patients_name_is_in_any_file(finished, drawings):
+    words = [name.encode() for name in patients(drawings)] + [b"Mustermann", b"Dupont", b"Rossi", b"Smith"]
     files = [path for path in finished.rglob("*") if path.is_file()]
     texts = [path for path in files if path.suffix in (".csv", ".json", ".html", ".md", ".txt", ".log")]
     assert len(texts) > 20
@@ -312,57 +232,57 @@ def test_no_patients_name_is_in_any_file(finished):
             assert not [word for word in words if word in read], path
 
 
-def test_unknown_patients_are_said_loudly_and_known_ones_not(slices, finished, messages, tmp_path, caplog):
+def test_unknown_patients_are_said_loudly_and_known_ones_not(study_of, finished, messages, tmp_path, caplog):
     assert not [message for message in messages if "PATIENTS ARE UNKNOWN" in message]
-    study(slices, tmp_path, datalist=None).run("prepare")
+    study_of(tmp_path, datalist=None).run("prepare")
     (record,) = [record for record in caplog.records if "PATIENTS ARE UNKNOWN" in record.getMessage()]
     assert record.levelno == logging.WARNING and "24 of 24 images" in record.getMessage()
 
 
-def test_the_smallest_study_one_class_one_generator_one_reference_no_patients(slices, tmp_path):
+def test_the_smallest_study_one_class_one_generator_one_reference_no_patients(study_of, tmp_path):
     least = {"classes": "square", "generators": "dcgan2", "references": 1, "pool_size": 2, "max_epochs": 1}
-    report = study(slices, tmp_path, datalist=None, **least).run()
+    report = study_of(tmp_path, datalist=None, **least).run()
     assert "Patients are unknown for 12 of 12 images" in report.read_text(encoding="utf-8")
     table = read_manifest(report.parent, name="table1.csv")
     methods = ["DCGAN-2", "DCGAN-2 + style transfer", "AGGrGAN (SSIM)", "AGGrGAN (PSNR)", "Real (held-out patients)"]
     assert [(row["Category"], row["Method"], row["n"]) for row in table] == [("square", name, "1") for name in methods]
 
 
-def test_running_again_does_nothing(slices, finished):
+def test_running_again_does_nothing(study_of, finished):
     before = times(finished)
-    assert study(slices, finished).run() == finished / "report" / "report.html"
+    assert study_of(finished).run() == finished / "report" / "report.html"
     assert times(finished) == before
 
 
-def test_again_repeats_a_stage_to_the_same_result(slices, copied):
+def test_again_repeats_a_stage_to_the_same_result(study_of, copied):
     before = times(copied)
     manifest = copied / "aggregate" / "disc" / "aggregate_psnr" / "manifest.csv"
     bytes_before = manifest.read_bytes()
-    study(slices, copied).run("aggregate", again=True)
+    study_of(copied).run("aggregate", again=True)
     assert changed(copied, before) == {"aggregate"}
     assert manifest.read_bytes() == bytes_before
-    study(slices, copied).run()
+    study_of(copied).run()
     assert changed(copied, before) == {"aggregate"}  # the same bytes: what follows is still good
 
 
-def test_a_changed_setting_repeats_what_depends_on_it_alone(slices, copied):
+def test_a_changed_setting_repeats_what_depends_on_it_alone(study_of, copied):
     before = times(copied)
-    study(slices, copied, top_k=1).run()
+    study_of(copied, top_k=1).run()
     assert changed(copied, before) == {"aggregate", "stylise", "synthetic", "evaluate", "report"}
     untouched = copied / "aggregate" / "disc" / "dcgan1" / "manifest.csv"
     assert times(copied)[untouched] == before[untouched]
 
 
-def test_a_stage_alone_needs_those_before_it(slices, finished, tmp_path):
+def test_a_stage_alone_needs_those_before_it(study_of, finished, tmp_path):
     with pytest.raises(InputError, match="run the stage that writes"):
-        study(slices, tmp_path / "new").run("train")
+        study_of(tmp_path / "new").run("train")
     shutil.copytree(finished / "prepare", tmp_path / "some" / "prepare")
     with pytest.raises(InputError, match=r"generator.pt is missing: run the stage that writes it first"):
-        study(slices, tmp_path / "some").run("generate")
+        study_of(tmp_path / "some").run("generate")
     assert not (tmp_path / "some" / "train").exists()
 
 
-def test_an_interrupted_stage_keeps_what_it_has_made(slices, copied, finished, monkeypatch):
+def test_an_interrupted_stage_keeps_what_it_has_made(study_of, copied, finished, monkeypatch):
     from monai_aggrgan.handlers import image_folder_saver
     from monai_aggrgan.stages import stylise
 
@@ -379,12 +299,12 @@ def test_an_interrupted_stage_keeps_what_it_has_made(slices, copied, finished, m
     monkeypatch.setitem(stylise.BATCH, "cpu", 2)
     monkeypatch.setattr(image_folder_saver, "write_image_files", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        study(slices, copied).run("stylise")
+        study_of(copied).run("stylise")
     assert not (folder / "manifest.csv").exists() and read_record(folder)["finished"] is False
     kept = {path: time for path, time in times(folder).items() if path.suffix in (".png", ".gz")}
     assert len(kept) == 4
     monkeypatch.undo()
-    study(slices, copied).run("stylise")
+    study_of(copied).run("stylise")
     assert kept.items() <= times(folder).items()
     rows, whole = read_manifest(folder), read_manifest(finished / "stylise" / "disc" / "aggrgan_ssim")
     assert [row["name"] for row in rows] == [row["name"] for row in whole]
@@ -396,7 +316,7 @@ def weights(folder: Path, *parts: str) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture
-def interrupted(slices, tmp_path, monkeypatch) -> Iterator[Path]:
+def interrupted(study_of, tmp_path, monkeypatch) -> Iterator[Path]:
     """A study whose training was killed in its second epoch."""
 
     def kill(trainer: LatentGanTrainer, engine: LatentGanTrainer) -> None:
@@ -405,27 +325,27 @@ def interrupted(slices, tmp_path, monkeypatch) -> Iterator[Path]:
 
     with monkeypatch.context() as patch:
         patch.setattr(LatentGanTrainer, "_check_health", kill)
-        killed = study(slices, tmp_path / "study", generators="dcgan1", classes="disc")
+        killed = study_of(tmp_path / "study", generators="dcgan1", classes="disc")
         with pytest.raises(KeyboardInterrupt):
             killed.run("prepare", "train")
     yield tmp_path / "study"
 
 
-def test_an_interrupted_training_goes_on_to_the_same_weights(slices, finished, interrupted):
+def test_an_interrupted_training_goes_on_to_the_same_weights(study_of, finished, interrupted):
     folder = interrupted / "train" / "disc" / "dcgan1"
     assert [path.name for path in folder.glob("checkpoint_*.pt")] == ["checkpoint_1.pt"]
     assert not (folder / "generator.pt").exists() and read_record(folder)["finished"] is False
-    study(slices, interrupted, generators="dcgan1", classes="disc").run("train")
+    study_of(interrupted, generators="dcgan1", classes="disc").run("train")
     ours, uninterrupted = weights(interrupted, "disc", "dcgan1"), weights(finished, "disc", "dcgan1")
     assert all(torch.equal(ours[name], value) for name, value in uninterrupted.items())
     steps = [event.step for event in curves(folder).Scalars("held_out/ssim")]
     assert steps == [1, 2]  # the first epoch was not repeated
 
 
-def test_more_epochs_extend_a_training_and_fewer_are_refused(slices, finished, tmp_path):
+def test_more_epochs_extend_a_training_and_fewer_are_refused(study_of, finished, tmp_path):
     def run(epochs: int) -> None:
         given = {"generators": "dcgan1", "classes": "disc", "max_epochs": epochs}
-        study(slices, tmp_path, **given).run("prepare", "train")
+        study_of(tmp_path, **given).run("prepare", "train")
 
     run(1)
     once = weights(tmp_path, "disc", "dcgan1")
@@ -442,21 +362,22 @@ def test_more_epochs_extend_a_training_and_fewer_are_refused(slices, finished, t
     assert {path.name for path, time in times(tmp_path).items() if before.get(path) != time} <= {"stage.json"}
 
 
-def test_other_training_settings_are_refused_not_overwritten(slices, finished):
+def test_other_training_settings_are_refused_not_overwritten(study_of, finished):
     before = times(finished)
-    training = {**OPTIONS["training"], "batch_size": 4}
+    training = {**study_of(finished).settings.training, "batch_size": 4}
     with pytest.raises(InputError, match=r"other settings \(batch_size 2 before and 4 now\)"):
-        study(slices, finished, training=training).run("train")
+        study_of(finished, training=training).run("train")
     assert times(finished) == before
 
 
-def test_settings_that_only_report_may_change(slices, finished):
+def test_settings_that_only_report_may_change(study_of, finished):
     before = times(finished)
-    study(slices, finished, training={**OPTIONS["training"], "log_interval": 7}).run("train")
+    training = {**study_of(finished).settings.training, "log_interval": 7}
+    study_of(finished, training=training).run("train")
     assert times(finished) == before
 
 
-def test_a_training_that_diverges_says_so_and_keeps_its_last_good_checkpoint(slices, tmp_path, monkeypatch):
+def test_a_training_that_diverges_says_so_and_keeps_its_last_good_checkpoint(study_of, tmp_path, monkeypatch):
     iterate = LatentGanTrainer._iteration
 
     def explode(trainer: LatentGanTrainer, engine: LatentGanTrainer, batch: dict) -> dict[str, torch.Tensor]:
@@ -468,7 +389,7 @@ def test_a_training_that_diverges_says_so_and_keeps_its_last_good_checkpoint(sli
 
     monkeypatch.setattr(LatentGanTrainer, "_iteration", explode)
     with pytest.raises(TrainingDiverged, match=r"DCGAN-2 on disc was stopped at epoch 2: .* good checkpoint is kept"):
-        study(slices, tmp_path, generators="dcgan2", classes="disc").run("prepare", "train")
+        study_of(tmp_path, generators="dcgan2", classes="disc").run("prepare", "train")
     folder = tmp_path / "train" / "disc" / "dcgan2"
     (checkpoint,) = folder.glob("checkpoint_*.pt")
     state = torch.load(checkpoint, weights_only=True)["generator"]

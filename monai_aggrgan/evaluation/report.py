@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from monai_aggrgan.data.manifest import read_manifest, whole_file
 from monai_aggrgan.evaluation import tables
+from monai_aggrgan.evaluation.ablation import ABLATION_NOTE
 from monai_aggrgan.evaluation.similarity import PAIRINGS
 from monai_aggrgan.exceptions import InputError
 
@@ -28,6 +29,9 @@ FACTS: dict[str, Any] = {
     "settings": {},
     "versions": {},
     "figures": [],
+    "selection": [],
+    "findings": [],
+    "methods": [],
     "galleries": [],
 }
 """Facts that may be left out, and what then stands for them; `title` and `generators` may not."""
@@ -36,6 +40,9 @@ FILES = {
     "results.csv": "every judged image with its partners and values",
     "table1.csv": "Table 1 for a spreadsheet",
     "table1.md": "Table 1 for a text",
+    "selection.csv": "how each generator's pool was used",
+    "ablation.csv": "what merging is worth, for a spreadsheet",
+    "ablation.md": "what merging is worth, for a text",
     "pairings.csv": "the four pairings for a spreadsheet",
     "pairings.md": "the four pairings for a text",
 }
@@ -43,10 +50,10 @@ MEDIA_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 
 
 def write_report(folder: Path | str, facts: Mapping[str, Any]) -> Path:
-    """Write `folder/report.html` from results.csv, table1.csv, pairings.csv and pictures; nothing is computed anew.
+    """Write `folder/report.html` from results.csv, the tables' CSV files and pictures; nothing is computed anew.
 
     Args:
-        folder: holds results.csv, table1.csv and pairings.csv.
+        folder: holds results.csv, table1.csv and pairings.csv, and ablation.csv where there was one.
         facts: what the files do not say; all but `title` and `generators` may be left out:
 
             - `title`: of the report. `generators`: id -> label.
@@ -55,8 +62,10 @@ def write_report(folder: Path | str, facts: Mapping[str, Any]) -> Path:
             - `split`: how images were divided, a sentence. `seed`: of the study.
             - `trainings`: `{class_name, generator, epochs, seconds, ...}`; further keys become columns.
             - `stages`: `{stage, seconds}`. `settings`, `versions`: name -> value.
-            - `figures`, `galleries`: `{path, caption}`, PNG or JPEG, relative to `folder`; `alt` describes the picture
-              to those who cannot see it (default: the caption).
+            - `selection`: `{class_name, metric, generator, pool, references, candidates, chosen, share, mean_score}`
+              a row, see `monai_aggrgan.inferers.GeneratorUsage`. `findings`: sentences below the ablation.
+            - `figures`, `methods`, `galleries`: `{path, caption}`, PNG or JPEG, relative to `folder`; `alt` describes
+              the picture to those who cannot see it (default: the caption).
 
     Returns:
         The path of the report.
@@ -69,8 +78,11 @@ def write_report(folder: Path | str, facts: Mapping[str, Any]) -> Path:
     page = _template().render(
         **_complete(facts),
         judged=len(tables.read_results(folder / "results.csv")),
-        table1=_by_category(read_manifest(folder, name="table1.csv")),
-        pairings=_by_category(read_manifest(folder, name="pairings.csv")),
+        table1=_grouped(read_manifest(folder, name="table1.csv"), by="Category"),
+        pairings=_grouped(read_manifest(folder, name="pairings.csv"), by="Category"),
+        ablation=_grouped(_if_there(folder, "ablation.csv"), by="Category"),
+        ablation_note=ABLATION_NOTE,
+        usage=_grouped(facts.get("selection", []), by="class_name"),
         tables=tables,
         pairing_names=PAIRINGS,
         pairing_columns=[
@@ -105,8 +117,13 @@ def _template() -> Any:
     return environment.get_template("report.html.jinja")
 
 
-def _by_category(records: Sequence[Mapping[str, str]]) -> list[tuple[str, list[Mapping[str, str]]]]:
-    return [(category, list(group)) for category, group in groupby(records, key=lambda record: record["Category"])]
+def _grouped(records: Sequence[Mapping[str, Any]], *, by: str) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """Neighbours with the same value of a column, which stands before them."""
+    return [(value, list(group)) for value, group in groupby(records, key=lambda record: record[by])]
+
+
+def _if_there(folder: Path, name: str) -> list[dict[str, str]]:
+    return read_manifest(folder, name=name) if (folder / name).is_file() else []
 
 
 def _data_uri(path: Path) -> str:

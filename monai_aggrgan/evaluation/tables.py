@@ -16,11 +16,14 @@ from monai_aggrgan.exceptions import InputError
 __all__ = [
     "HEADINGS",
     "LEFT_OUT",
+    "MISSING",
     "PAIRINGS_NOTE",
     "PROTOCOL",
     "REAL_LABEL",
     "SD_NOTE",
+    "markdown_table",
     "pairing_heading",
+    "printed",
     "read_results",
     "summarise",
     "write_pairings_table",
@@ -172,13 +175,14 @@ def _record(labels: Mapping[str, str], cells: Mapping[str, tuple[str, dict[str, 
     return {
         "Category": summary["class_name"],
         "Method": labels[summary["method"]],
-        **{column: _printed(metric, s[metric]) for column, (metric, s) in cells.items()},
+        **{column: printed(metric, s[metric]) for column, (metric, s) in cells.items()},
         "n": str(summary["n"]),
         "left_out": ", ".join(f"{count} {column}" for column, count in left_out.items() if count),
     }
 
 
-def _printed(metric: str, mean: float) -> str:
+def printed(metric: str, mean: float) -> str:
+    """A mean with the digits of its metric, `MISSING` where there is none."""
     return f"{mean:.{DIGITS[metric]}f}" if math.isfinite(mean) else MISSING
 
 
@@ -202,12 +206,13 @@ def _write(folder: Path | str, name: str, records: list[dict[str, str]], *, titl
         raise InputError(f"The results hold none of the methods of {name}: name the generators that were evaluated.")
     write_manifest(folder, records, name=f"{name}.csv")
     with whole_file(Path(folder) / f"{name}.md") as partial:
-        partial.write_text(_markdown(records, title=title, notes=notes), encoding="utf-8")
+        partial.write_text(markdown_table(records, title=title, notes=notes), encoding="utf-8")
 
 
-def _markdown(records: Sequence[dict[str, str]], *, title: str, notes: Sequence[str]) -> str:
+def markdown_table(records: Sequence[dict[str, str]], *, title: str, notes: Sequence[str]) -> str:
+    """A table with a row a record, its class named once, and the notes below; `best` and `left_out` are no columns."""
     columns = [column for column in records[0] if column not in ("best", "left_out")]
-    left_out = [f"{r['Category']}, {r['Method']}: {r['left_out']}" for r in records if r["left_out"]]
+    left_out = [f"{r['Category']}, {r['Method']}: {r['left_out']}" for r in records if r.get("left_out")]
     notes = [*notes, *([f"{LEFT_OUT} {'; '.join(left_out)}."] if left_out else [])]
     lines = [columns, ["---", "---", *["---:"] * (len(columns) - 2)]]
     for previous, record in zip([None, *records], records, strict=False):

@@ -1,9 +1,9 @@
-"""Stage `aggregate`: for each reference the best image of every generator, and the best of those merged."""
+"""Stage `aggregate`: the candidates of all generators merged, each generator's own, and what to compare them with."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,66 +14,87 @@ from ignite.handlers import ProgressBar
 from monai.data import DataLoader, Dataset
 from monai.engines import PrepareBatch, SupervisedEvaluator, default_prepare_batch
 from monai.inferers import Inferer
-from torch import Tensor, nn
+from torch import nn
 
-from monai_aggrgan.data.manifest import MANIFEST, read_image_array
-from monai_aggrgan.data.prepared import PreparedSlices
-from monai_aggrgan.data.splits import HELD_OUT
+from monai_aggrgan.data.manifest import MANIFEST
 from monai_aggrgan.handlers.image_folder_saver import ImageFolderSaver
+from monai_aggrgan.handlers.picture import PictureHandler
 from monai_aggrgan.inferers.aggregate import AggregationInferer
+from monai_aggrgan.stages.select import REAL, chosen_references, open_pool, read_selection
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.task import Task
 
-__all__ = ["AGGREGATES", "REAL", "chosen_references", "tasks"]
+__all__ = ["ABLATION", "AGGREGATES", "Merging", "ids_of", "merging_of", "run_evaluator", "tasks"]
 
 AGGREGATES = {"aggregate_ssim": "ssim", "aggregate_psnr": "psnr"}
-REAL = "real"
-BATCH = 8
+ABLATION = {
+    "ablation_best_single": ("best-single", "filter"),
+    "ablation_mean": ("mean", "filter"),
+    "ablation_metric_weighted": ("metric-weighted", "filter"),
+    "ablation_edge_weighted": ("edge-weighted", "filter"),
+    "ablation_edge_function": ("edge-weighted", "function"),
+}
+"""The same candidates, selected by SSIM, merged in other ways (merging, gaussian): what is merging by edges worth?"""
+
+BATCH = 64
+PICTURES = 4
+
+
+@dataclass(frozen=True)
+class Merging:
+    """How a method makes an image for a reference.
+
+    Attributes:
+        generators: whose candidates compete.
+        metric: by which they were selected.
+        options: `top_k`, `merging`, `sigma` and `gaussian` of `AggregationInferer`.
+    """
+
+    generators: tuple[str, ...]
+    metric: str
+    options: Mapping[str, Any]
+
+
+def merging_of(settings: StudySettings, method: str) -> Merging:
+    """What a method of this stage does."""
+    if method not in (*AGGREGATES, *ABLATION):
+        return Merging((method,), "ssim", {"top_k": 1, "merging": "best-single"})
+    merging, gaussian = ABLATION.get(method, (settings.merging, settings.gaussian))
+    options = {"top_k": settings.top_k, "merging": merging, "sigma": settings.sigma, "gaussian": gaussian}
+    return Merging(settings.generators, AGGREGATES.get(method, "ssim"), options)
 
 
 def tasks(settings: StudySettings) -> Iterator[Task]:
-    """One task for each class and method: every generator alone, both aggregates, and real held-out slices."""
+    """One task for each class and method: generators alone, both aggregates, the ablation, real held-out slices."""
+    methods = (*settings.generators, *AGGREGATES, *(ABLATION if settings.ablation else ()), REAL)
     for class_name in settings.prepared_classes():
-        pools = {name: settings.stage_dir("generate", class_name, name) for name in settings.generators}
-        prepared = settings.stage_dir("prepare", class_name)
-        for method in (*settings.generators, *AGGREGATES, REAL):
-            sources = [pools[method]] if method in pools else [] if method == REAL else list(pools.values())
+        for method in methods:
+            merging = merging_of(settings, method)
+            selections = settings.stage_dir("select", class_name, merging.metric)
+            made = [settings.stage_dir("generate", class_name, name) for name in merging.generators if name != REAL]
             yield Task(
                 name=f"aggregate {method} for {class_name}",
                 folder=settings.stage_dir("aggregate", class_name, method),
-                settings=_relevant(settings, method),
-                inputs=[prepared / MANIFEST],
+                settings=dict(merging.options),
+                inputs=[settings.stage_dir("prepare", class_name) / MANIFEST],
                 work=partial(_aggregate, settings=settings, class_name=class_name, method=method),
-                upstream=sources,
+                upstream=[*(selections / name for name in merging.generators), *made],
             )
 
 
-def _relevant(settings: StudySettings, method: str) -> dict[str, Any]:
-    common = {"references": settings.references, "seed": settings.seed}
-    if method not in AGGREGATES:
-        return common
-    return {**common, "top_k": settings.top_k, "sigma": settings.sigma, "gaussian": settings.gaussian}
-
-
-def chosen_references(settings: StudySettings, class_name: str) -> tuple[Tensor, list[str]]:
-    """Training images (N, 1, H, W) that are answered with synthetic ones, and their ids; drawn by the study's seed."""
-    training = PreparedSlices(settings.stage_dir("prepare"), class_name=class_name)
-    draw = random.Random(f"{settings.seed} {class_name}")
-    chosen = sorted(draw.sample(range(len(training)), min(settings.references, len(training))))
-    return training.images[chosen], [training.rows[index]["id"] for index in chosen]
-
-
 def _aggregate(folder: Path, *, settings: StudySettings, class_name: str, method: str) -> None:
+    merging = merging_of(settings, method)
     references, ids = chosen_references(settings, class_name)
-    device = settings.torch_device
-    pools, ids_of_real = _pools(settings, class_name, method)
+    pools = {name: open_pool(settings, class_name, name) for name in merging.generators}
     inferer = AggregationInferer(
-        pools={name: pool.to(device) for name, pool in pools.items()},
-        top_k=settings.top_k if method in AGGREGATES else 1,
-        metric=AGGREGATES.get(method, "ssim"),
-        sigma=settings.sigma,
-        gaussian=settings.gaussian,
+        references=references,
+        pools={name: images for name, (images, _) in pools.items()},
+        selection=read_selection(settings, class_name, merging.metric, merging.generators),
+        metric=merging.metric,
+        matching=settings.matching,
+        **merging.options,
     )
+    ids_of_real = [row["id"] for row in pools[REAL][1]] if method == REAL else []
 
     def describe(state: State) -> list[dict[str, object]]:
         return [
@@ -90,25 +111,28 @@ def _aggregate(folder: Path, *, settings: StudySettings, class_name: str, method
             for reference, report in zip(ids_of(state), inferer.reports, strict=True)
         ]
 
-    samples = [{"image": image, "id": name} for image, name in zip(references, ids, strict=True)]
     saver = ImageFolderSaver(folder, describe=describe)
+    pictures = None
+    if method in AGGREGATES:
+        pictures = PictureHandler(inferer.pictures, count=PICTURES, tag=f"{class_name}/{method}", log_dir=str(folder))
     run_evaluator(
-        samples, inferer, nn.Identity(), saver, device=device, batch_size=BATCH, label=f"{class_name} {method}"
+        [{"image": image, "id": name} for image, name in zip(references, ids, strict=True)],
+        inferer,
+        nn.Identity(),
+        saver,
+        device=settings.torch_device,
+        batch_size=BATCH,
+        label=f"{class_name} {method}",
+        handlers=[pictures] if pictures else [],
     )
+    if pictures:
+        pictures.close()
 
 
 def ids_of(state: State) -> list[str]:
     """Reference ids of an evaluator's current batch."""
     batch: Any = state.batch
     return list(batch["id"])
-
-
-def _pools(settings: StudySettings, class_name: str, method: str) -> tuple[Mapping[str, Tensor], list[str]]:
-    if method == REAL:
-        held_out = PreparedSlices(settings.stage_dir("prepare"), class_name=class_name, section=HELD_OUT)
-        return {REAL: held_out.images}, [row["id"] for row in held_out.rows]
-    names = settings.generators if method in AGGREGATES else (method,)
-    return {name: read_image_array(settings.stage_dir("generate", class_name, name))[0] for name in names}, []
 
 
 def run_evaluator(
@@ -121,6 +145,7 @@ def run_evaluator(
     batch_size: int,
     label: str,
     prepare_batch: PrepareBatch | None = None,
+    handlers: Sequence[Any] = (),
 ) -> None:
     """Run MONAI's evaluator over those samples that `saver` does not have yet, and let it save what comes."""
     done = {str(row["name"]) for row in saver.rows}
@@ -130,7 +155,7 @@ def run_evaluator(
         val_data_loader=DataLoader(Dataset(left), batch_size=batch_size),
         network=network,
         inferer=inferer,
-        val_handlers=[saver],
+        val_handlers=[saver, *handlers],
         decollate=False,
         prepare_batch=prepare_batch or default_prepare_batch,
     )

@@ -15,7 +15,9 @@ from monai_aggrgan.data.manifest import MANIFEST, write_manifest
 from monai_aggrgan.data.prepared import PreparedSlices
 from monai_aggrgan.data.splits import HELD_OUT
 from monai_aggrgan.evaluation.similarity import compare_with_reals
-from monai_aggrgan.stages import aggregate, stylise
+from monai_aggrgan.stages import stylise
+from monai_aggrgan.stages.aggregate import ABLATION
+from monai_aggrgan.stages.select import REAL
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.task import Task
 
@@ -34,7 +36,9 @@ def method_folders(settings: StudySettings) -> dict[tuple[str, str], Path]:
         for aggregated, styled in stylise.METHODS.items():
             folders[class_name, aggregated] = settings.stage_dir("aggregate", class_name, aggregated)
             folders[class_name, styled] = settings.stage_dir("stylise", class_name, styled)
-        folders[class_name, aggregate.REAL] = settings.stage_dir("aggregate", class_name, aggregate.REAL)
+        for method in ABLATION if settings.ablation else ():
+            folders[class_name, method] = settings.stage_dir("aggregate", class_name, method)
+        folders[class_name, REAL] = settings.stage_dir("aggregate", class_name, REAL)
     return folders
 
 
@@ -71,7 +75,7 @@ def _compare(
         training=training.images,
         held_out=held_out.images,
         seed=settings.seed,
-        exclude_held_out=_same_patient(rows, held_out) if method == aggregate.REAL else None,
+        exclude_held_out=_same_patient(rows, held_out) if method == REAL else None,
     )
     nearest = {
         "nearest_training": [training.rows[index]["id"] for index in columns.pop("nearest_training").tolist()],

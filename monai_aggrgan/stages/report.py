@@ -15,32 +15,40 @@ import monai
 import torch
 
 import monai_aggrgan
-from monai_aggrgan.data.image_folder import read_nifti
-from monai_aggrgan.data.manifest import read_manifest
+from monai_aggrgan.data.image_folder import read_nifti, write_png
+from monai_aggrgan.data.manifest import read_manifest, write_manifest
 from monai_aggrgan.data.prepared import PreparedSlices
 from monai_aggrgan.data.splits import HELD_OUT, TRAINING
 from monai_aggrgan.evaluation import tables
-from monai_aggrgan.evaluation.figures import ORIGINAL, contact_sheet, method_figure
+from monai_aggrgan.evaluation.ablation import verdicts, write_ablation_table
 from monai_aggrgan.evaluation.report import write_report
 from monai_aggrgan.stages.evaluate import RESULTS, method_folders
+from monai_aggrgan.stages.picture import picture_of
+from monai_aggrgan.stages.select import METRICS, open_pool, read_selection
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.task import RECORD, Task, read_record
+from monai_aggrgan.visualize.figures import ORIGINAL, contact_sheet, method_figure
 
 __all__ = ["REPORT", "STAGES", "tasks"]
 
 REPORT = "report.html"
-STAGES = ("prepare", "train", "generate", "aggregate", "stylise", "evaluate")
+STAGES = ("prepare", "train", "generate", "select", "aggregate", "stylise", "evaluate")
 SHEET = 32
 
 
 def tasks(settings: StudySettings) -> Iterator[Task]:
     """One task for the whole study."""
     options = settings.as_json()
+    pools = [*product(settings.prepared_classes(), settings.generators)]
     yield Task(
         name="report",
         folder=settings.stage_dir("report"),
         settings={"note": settings.note, "generators": options["generators"], "vgg_weights": options["vgg_weights"]},
         inputs=[settings.stage_dir("evaluate") / RESULTS],
+        upstream=[
+            *(settings.stage_dir("generate", class_name, generator) for class_name, generator in pools),
+            *(settings.stage_dir("select", name, metric, generator) for name, generator in pools for metric in METRICS),
+        ],
         work=lambda folder: _report(folder, settings),
     )
 
@@ -50,6 +58,9 @@ def _report(folder: Path, settings: StudySettings) -> None:
     rows = tables.read_results(folder / RESULTS)
     tables.write_table1(folder, rows, generators=settings.labels)
     tables.write_pairings_table(folder, rows, generators=settings.labels)
+    write_ablation_table(folder, rows, seed=settings.seed)
+    selection = _selection(settings)
+    write_manifest(folder, selection, name="selection.csv")
     write_report(
         folder,
         {
@@ -64,6 +75,9 @@ def _report(folder: Path, settings: StudySettings) -> None:
             "settings": _options(settings),
             "versions": _versions(),
             "figures": [_figure3(folder, settings)],
+            "selection": selection,
+            "findings": verdicts(rows, seed=settings.seed),
+            "methods": _methods(folder, settings),
             "galleries": _galleries(folder, settings),
         },
     )
@@ -163,12 +177,51 @@ def _figure3(folder: Path, settings: StudySettings) -> dict[str, str]:
         if method in labels:
             images.setdefault(class_name, {})[labels[method]] = read_nifti(source / row["file"])
             images[class_name][ORIGINAL] = _original(settings, class_name, row["reference"])
-    method_figure(images, path=folder / "figure3.png")
+    write_png(folder / "figure3.png", method_figure(images))
     return {
         "path": "figure3.png",
         "caption": "Laid out as the paper's Fig. 3. One reference a class, drawn by the seed, not chosen; the rightmost"
         " column is that real image, which selected and styled the others.",
     }
+
+
+def _selection(settings: StudySettings) -> list[dict[str, Any]]:
+    """How each generator's pool was used, by class and metric."""
+    table = []
+    for class_name, metric in product(settings.prepared_classes(), METRICS):
+        selection = read_selection(settings, class_name, metric, settings.generators)
+        for usage in selection.usage(settings.top_k):
+            table.append(
+                {
+                    "class_name": class_name,
+                    "metric": metric.upper(),
+                    "generator": settings.labels[usage.generator],
+                    "pool": len(open_pool(settings, class_name, usage.generator)[0]),
+                    "references": len(selection.indices),
+                    "candidates": usage.different_candidates,
+                    "chosen": usage.different_chosen,
+                    "share": usage.share,
+                    "mean_score": usage.mean_score,
+                }
+            )
+    return table
+
+
+def _methods(folder: Path, settings: StudySettings) -> list[dict[str, str]]:
+    """Fig. 8: for one image a class, drawn by the seed, how it was made."""
+    pictures = []
+    for class_name in settings.prepared_classes():
+        rows = read_manifest(settings.stage_dir("aggregate", class_name, "aggregate_ssim"))
+        drawn = random.Random(f"{settings.seed} {class_name}").choice(rows)["reference"]
+        name = f"figure8_{class_name}.png"
+        write_png(folder / name, picture_of(settings, drawn))
+        caption = (
+            f"{class_name}: how one image was made, laid out as the paper's Fig. 8; drawn by the seed, not chosen."
+            " Candidates, their edges (Sobel), these smoothed, the weight of each candidate in each pixel, what comes"
+            " of it, and the real image that selected them."
+        )
+        pictures.append({"path": name, "caption": caption})
+    return pictures
 
 
 def _original(settings: StudySettings, class_name: str, reference: str) -> torch.Tensor:
@@ -184,7 +237,8 @@ def _galleries(folder: Path, settings: StudySettings) -> list[dict[str, str]]:
         rows = read_manifest(source)
         drawn = random.Random(f"{settings.seed} {class_name}").sample(rows, min(SHEET, len(rows)))
         name = f"gallery_{class_name}.png"
-        contact_sheet(torch.stack([read_nifti(source / row["file"]) for row in drawn]), path=folder / name)
+        images = torch.stack([read_nifti(source / row["file"]) for row in drawn])
+        write_png(folder / name, contact_sheet(images))
         galleries.append(
             {"path": name, "caption": f"{class_name}: {len(drawn)} images of AGGrGAN (SSIM), drawn at random"}
         )

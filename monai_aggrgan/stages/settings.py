@@ -16,6 +16,8 @@ from monai.utils import ensure_tuple
 
 from monai_aggrgan.data.manifest import read_manifest
 from monai_aggrgan.exceptions import InputError
+from monai_aggrgan.inferers.matching import MATCHINGS
+from monai_aggrgan.inferers.merge import MERGINGS
 
 __all__ = ["StudySettings"]
 
@@ -24,6 +26,8 @@ CHOICES = {
     "mixed_sizes": ("refuse", "resize"),
     "bad_files": ("refuse", "skip"),
     "precision": ("float32", "bfloat16", "auto"),
+    "matching": MATCHINGS,
+    "merging": MERGINGS,
     "gaussian": ("filter", "function"),
     "vgg_scale": ("oxford", "torchvision"),
     "style_precision": ("float32", "bfloat16", "float16", "auto"),
@@ -58,7 +62,11 @@ class StudySettings:
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
         pool_size: images that every generator makes to be chosen from.
         references: real training images a class that are answered with a synthetic one (the paper: 300).
+        matching: `best`, where an image of a pool may answer several references, or `unique`, where it answers one at
+            most, see `monai_aggrgan.inferers.match`; `unique` needs pools of at least as many images as references.
         top_k: candidates that are merged.
+        merging: how, `edge-weighted` (the paper's), `metric-weighted`, `mean` or `best-single`, see `merging_weights`.
+        ablation: also merge in all these ways, for the report's table of what merging is worth.
         sigma: of the Gaussian in the aggregation.
         gaussian: `filter` or `function`, see `edge_weighted_mean`.
         vgg_weights: path of VGG-19 weights, `cache`, `download` or `random`.
@@ -88,7 +96,10 @@ class StudySettings:
     device: str = "auto"
     pool_size: int = 1024
     references: int = 300
+    matching: str = "best"
     top_k: int = 2
+    merging: str = "edge-weighted"
+    ablation: bool = True
     sigma: float = 1.0
     gaussian: str = "filter"
     vgg_weights: str = "cache"
@@ -136,6 +147,8 @@ class StudySettings:
             self._check_number(name, least)
         for name in RANGES:
             self._check_range(name)
+        if not isinstance(self.ablation, bool):
+            raise InputError(f"--ablation must be True or False, got {self.ablation!r}.")
         self._check_number("image_size", 16)
         if self.image_size & (self.image_size - 1):
             raise InputError(f"--image_size must be a power of two such as 64, 128 or 256, got {self.image_size}.")

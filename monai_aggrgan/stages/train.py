@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import torch
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
 from torch import nn
 
 from monai_aggrgan.data.latents import derived_seed
 from monai_aggrgan.data.manifest import MANIFEST, sha256_of
 from monai_aggrgan.engines.latent_gan_trainer import checkpoint_epoch, latest_checkpoint
 from monai_aggrgan.exceptions import AggrganError, InputError
+from monai_aggrgan.networks.ensemble import GeneratorEnsemble
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.task import Task, digest_of, read_record
 
-__all__ = ["GENERATOR", "load_generator", "refuse_another_split", "tasks"]
+__all__ = ["GENERATOR", "load_ensemble", "load_generator", "refuse_another_split", "tasks"]
 
 GENERATOR = "generator.pt"
 IRRELEVANT = {
@@ -133,11 +134,46 @@ def load_generator(settings: StudySettings, class_name: str, generator: str) -> 
     path = settings.stage_dir("train", class_name, generator) / GENERATOR
     workflow = _workflow(settings, class_name, generator)
     workflow.parser.parse(reset=True)
-    network: nn.Module = workflow.parser.get_parsed_content("network_def")
+    network = _with_weights(workflow.parser.get_parsed_content("network_def"), path)
+    return network.to(settings.torch_device).eval()
+
+
+def _with_weights(network: nn.Module, path: Path) -> nn.Module:
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except (OSError, RuntimeError) as error:
         raise InputError(
             f"{path} cannot be used ({str(error).splitlines()[0]}): train it with these settings."
         ) from error
-    return network.to(settings.torch_device).eval()
+    return network
+
+
+def load_ensemble(
+    study_dir: Path | str, *, class_name: str, generators: Sequence[str], config_dir: Path | str
+) -> GeneratorEnsemble:
+    """The generators that a study trained for a class, as one network in eval mode on the CPU.
+
+    Each is built by its config with the settings that its folder tells it was trained with.
+
+    Args:
+        study_dir: the study's folder.
+        class_name: which class.
+        generators: names of `train_<name>.yaml` configs.
+        config_dir: the folder of these configs.
+
+    Raises:
+        InputError: when one was not trained there, or its weights do not fit its config.
+    """
+    return GeneratorEnsemble(
+        {name: _trained(Path(study_dir, "train", class_name, name), Path(config_dir), name) for name in generators}
+    ).eval()
+
+
+def _trained(folder: Path, config_dir: Path, generator: str) -> nn.Module:
+    record = read_record(folder)
+    if record is None or not (folder / GENERATOR).is_file():
+        raise InputError(f"{folder} holds no trained generator: run the study's stage `train` to its end first.")
+    files = [str(config_dir / name) for name in ("train.yaml", f"train_{generator}.yaml")]
+    config: dict[str, Any] = ConfigParser.load_config_files(files)
+    parser = ConfigParser(config | {name: value for name, value in record["settings"].items() if name in config})
+    return _with_weights(parser.get_parsed_content("network_def"), folder / GENERATOR)

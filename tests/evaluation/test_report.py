@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ from typing import Any
 import pytest
 import torch
 
-from monai_aggrgan.evaluation.figures import contact_sheet
+from monai_aggrgan.data.image_folder import write_png
+from monai_aggrgan.data.manifest import write_manifest
+from monai_aggrgan.evaluation.ablation import ABLATION_NOTE
 from monai_aggrgan.evaluation.report import write_report
 from monai_aggrgan.evaluation.similarity import METRICS, PAIRINGS
 from monai_aggrgan.evaluation.tables import REAL_LABEL, SD_NOTE, read_results, write_pairings_table, write_table1
 from monai_aggrgan.exceptions import InputError
+from monai_aggrgan.visualize.figures import contact_sheet
 
 CLASS = "<b>x"
 VOID = {"meta", "img", "br", "link"}
@@ -80,7 +84,7 @@ def folder(tmp_path: Path, facts: dict[str, Any]) -> Path:
     results = read_results(tmp_path / "results.csv")
     write_table1(tmp_path, results, generators=facts["generators"])
     write_pairings_table(tmp_path, results, generators=facts["generators"])
-    contact_sheet(torch.rand(4, 1, 16, 16), path=tmp_path / "sheet.png")
+    write_png(tmp_path / "sheet.png", contact_sheet(torch.rand(4, 1, 16, 16)))
     return tmp_path
 
 
@@ -159,3 +163,96 @@ def test_what_is_missing_or_unknown_is_named(folder: Path, facts: dict[str, Any]
     with pytest.raises(InputError, match=r"no table1\.csv"):
         write_report(folder, facts)
     assert not (folder / "report.html").exists()
+
+
+SELECTION = [
+    {"class_name": name, "metric": metric, "generator": "My GAN", "pool": pool, "references": 40, "candidates": 31}
+    | {"chosen": 17, "share": 0.254, "mean_score": score}
+    for name, metric, pool, score in [("z", "SSIM", 512, 0.43219), ("z", "PSNR", 513, 17.6543), ("a", "SSIM", 514, 0.5)]
+]
+METHOD = {"path": "sheet.png", "caption": "z: how one image was made"}
+ADDED = {"#selection": {"selection": SELECTION}, "#merging": {"methods": [METHOD]}}
+
+
+def headings(page: Page) -> set[str]:
+    """What the page has a section of, as its links name it."""
+    return {f"#{value}" for tag, name, value in page.attributes if (tag, name) == ("h2", "id")}
+
+
+def links(page: Page) -> set[str]:
+    return {value for tag, name, value in page.attributes if (tag, name) == ("a", "href") and value.startswith("#")}
+
+
+def write_ablation(folder: Path) -> list[dict[str, str]]:
+    """An ablation.csv of two classes, the one that comes last in the alphabet first; its lines."""
+    methods = {"Best single candidate": "", "Mean": "+0.011 [+0.002, +0.020]", REAL_LABEL: ""}
+    lines = [
+        {"Category": name, "Method": label, "SSIM": f"0.{index}00", "SSIM gain": gain, "n": "40"}
+        for name in ("z", "a")
+        for index, (label, gain) in enumerate(methods.items())
+    ]
+    write_manifest(folder, lines, name="ablation.csv")
+    return lines
+
+
+@pytest.mark.parametrize("present", [(), ("#selection",), ("#merging",), ("#selection", "#merging")])
+def test_a_section_is_there_exactly_when_its_facts_are(
+    folder: Path, facts: dict[str, Any], present: tuple[str, ...]
+) -> None:
+    for section in present:
+        facts |= ADDED[section]
+    page = page_of(folder, facts)
+    for found in (headings(page), links(page)):
+        assert found & set(ADDED) == set(present)
+
+
+def test_the_ablation_alone_makes_its_section_and_is_named_among_the_files(folder: Path, facts: dict[str, Any]) -> None:
+    without = page_of(folder, {**facts, "findings": ["z: no difference."]})
+    assert "#merging" not in headings(without) and "z: no difference." not in without.text
+    assert not [v for _, name, v in without.attributes if name == "href" and v.startswith("ablation")]
+    write_ablation(folder)
+    page = page_of(folder, {**facts, "findings": ["z: no difference."]})
+    assert "#merging" in headings(page) & links(page) and "z: no difference." in page.text
+    assert ABLATION_NOTE in page.text
+    assert ("a", "href", "ablation.csv") in page.attributes
+
+
+def test_the_ablation_shows_every_value_under_its_heading_classes_in_their_order(
+    folder: Path, facts: dict[str, Any]
+) -> None:
+    lines = write_ablation(folder)
+    text = [part for part in page_of(folder, facts).text if part]
+    start = text.index("Merging: does it beat the best single image?")
+    assert text[start + 1 : start + 6] == ["Category", "Merging", "SSIM", "SSIM gain", "n"]
+    cells = text[start + 6 : text.index(ABLATION_NOTE)]
+    assert cells == [
+        value
+        for place, line in enumerate(lines)
+        for name, value in line.items()
+        if value and (name != "Category" or place % 3 == 0)  # a class is named once
+    ]
+
+
+def test_selection_shows_every_value_classes_in_their_order(folder: Path, facts: dict[str, Any]) -> None:
+    text = [part for part in page_of(folder, {**facts, "selection": SELECTION}).text if part]
+    start = text.index("Selection: how the pools were used")
+    cells = text[start + 9 : start + 9 + 2 + 3 * 7]
+    assert cells == [
+        *("z", "SSIM", "My GAN", "512", "31 of 40", "17", "25%", "0.432"),
+        *("PSNR", "My GAN", "513", "31 of 40", "17", "25%", "17.65"),
+        *("a", "SSIM", "My GAN", "514", "31 of 40", "17", "25%", "0.500"),
+    ]
+
+
+def test_new_pictures_have_words_and_new_tables_their_headings(folder: Path, facts: dict[str, Any]) -> None:
+    write_ablation(folder)
+    told = {**METHOD, "alt": "Two grey squares and arrows"}
+    page = page_of(folder, {**facts, "selection": SELECTION, "methods": [METHOD, told]})
+    alts = [value for tag, name, value in page.attributes if (tag, name) == ("img", "alt")]
+    assert alts == [METHOD["caption"], told["alt"], "Four grey squares", "Drawn at random"]
+    regions = [value for tag, name, value in page.attributes if (tag, name) == ("div", "aria-label")]
+    assert {"Selection", "Merging", METHOD["caption"]} <= set(regions)
+    source = (folder / "report.html").read_text(encoding="utf-8")
+    heads = re.findall(r"<th\b[^>]*>", source)
+    assert len(heads) > 40 and all('scope="' in head for head in heads)
+    assert source.count('scope="rowgroup"') == source.count("rowspan") - 3  # three headings span two rows of the head

@@ -32,6 +32,7 @@ def test_the_defaults_are_the_papers():
     told = settings()
     assert told.generators == ("dcgan1", "dcgan2", "wgan_div") and told.max_epochs is None
     assert (told.references, told.top_k, told.sigma, told.gaussian) == (300, 2, 1.0, "filter")
+    assert (told.matching, told.merging, told.ablation) == ("best", "edge-weighted", True)
     assert (told.style_iterations, told.image_size, told.precision) == (2000, 128, "float32")
 
 
@@ -73,6 +74,13 @@ def test_a_datalist_may_stand_for_the_folder():
         ({"colour": "red"}, "no option 'colour'"),
         ({"mixed_sizes": "crop"}, "--mixed_sizes must be one of refuse, resize, got 'crop'"),
         ({"bad_files": "ignore"}, "--bad_files must be one of refuse, skip, got 'ignore'"),
+        ({"matching": "first"}, "--matching must be one of best, unique, got 'first'"),
+        (
+            {"merging": "median"},
+            "--merging must be one of edge-weighted, metric-weighted, mean, best-single, got 'median'",
+        ),
+        ({"ablation": "yes"}, "--ablation must be True or False, got 'yes'"),
+        ({"ablation": 1}, "--ablation must be True or False, got 1"),
         ({"gaussian": "blur"}, "--gaussian must be one of filter, function, got 'blur'"),
         ({"precision": "half"}, "--precision must be one of float32, bfloat16, auto, got 'half'"),
         ({"pool_size": 0}, "--pool_size must be a whole number of at least 1, got 0"),

@@ -1,0 +1,89 @@
+"""The stage `report` on the finished study of drawings: what it says of selection, merging and how images were made."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from monai_aggrgan.data import read_image_array, read_manifest, write_image_array
+from monai_aggrgan.evaluation.ablation import verdicts
+from monai_aggrgan.stages.picture import picture_of
+
+CLASSES = ("disc", "square")
+LABELS = {"dcgan1": "DCGAN-1", "dcgan2": "DCGAN-2", "wgan_div": "WGAN-div"}
+
+
+def page_of(study: Path) -> str:
+    return (study / "report" / "report.html").read_text(encoding="utf-8")
+
+
+def test_selection_counts_different_images_shares_and_scores(finished):
+    table = read_manifest(finished / "report", name="selection.csv")
+    cases = [(name, metric, generator) for name in CLASSES for metric in ("ssim", "psnr") for generator in LABELS]
+    for line, (class_name, metric, generator) in zip(table, cases, strict=True):
+        assert (line["class_name"], line["metric"], line["generator"]) == (
+            class_name,
+            metric.upper(),
+            LABELS[generator],
+        )
+        assert (line["pool"], line["references"]) == ("16", "3")
+        rows = read_manifest(finished / "select" / class_name / metric / generator)
+        assert int(line["candidates"]) == len({row["index"] for row in rows})
+        assert float(line["mean_score"]) == pytest.approx(sum(float(row["score"]) for row in rows) / 3, abs=1e-6)
+        aggregates = read_manifest(finished / "aggregate" / class_name / f"aggregate_{metric}")
+        merged = [
+            seed
+            for row in aggregates
+            for name, seed in zip(row["generators"].split("+"), row["seed"].split("+"), strict=True)
+            if name == generator
+        ]
+        assert int(line["chosen"]) == len({*merged})
+        assert float(line["share"]) == pytest.approx(len(merged) / 6)  # two candidates a reference are merged
+
+
+def test_the_page_shows_the_tables_and_says_what_merging_is_worth(finished):
+    page = page_of(finished)
+    assert 'id="selection"' in page and 'id="merging"' in page
+    sentences = verdicts(read_manifest(finished / "evaluate", name="results.csv"))
+    assert len(sentences) == len(CLASSES) and all(f"<p>{sentence}</p>" in page for sentence in sentences)
+    table = read_manifest(finished / "report", name="ablation.csv")
+    assert len(table) == 6 * len(CLASSES)  # five ways, and real slices
+    for line in table:
+        assert all(f">{line[column]}<" in page for column in ("SSIM", "SSIM gain", "held-out SSIM gain"))
+    for name in ("selection.csv", "ablation.csv", "ablation.md"):
+        assert f'href="{name}"' in page and (finished / "report" / name).is_file()
+    for stage in ("prepare", "train", "generate", "select", "aggregate", "stylise", "evaluate"):
+        assert f'<tr><th scope="row">{stage}</th>' in page[page.index('id="time"') :]
+
+
+@pytest.mark.parametrize("class_name", CLASSES)
+def test_the_picture_of_a_class_is_that_of_one_of_its_images(study_of, finished, class_name):
+    path = finished / "report" / f"figure8_{class_name}.png"
+    assert base64.b64encode(path.read_bytes()).decode() in page_of(finished)
+    shown = np.asarray(Image.open(path))
+    ids = [row["reference"] for row in read_manifest(finished / "aggregate" / class_name / "aggregate_ssim")]
+    pictures = [picture_of(study_of(finished).settings, image) for image in ids]
+    assert [np.array_equal(shown, picture) for picture in pictures].count(True) == 1
+
+
+def test_without_ablation_there_is_no_table_of_it(study_of, copied):
+    study_of(copied, ablation=False).run("evaluate", "report")
+    methods = {row["method"] for row in read_manifest(copied / "evaluate", name="results.csv")}
+    assert methods and not [method for method in methods if method.startswith("ablation")]
+    assert not [path for path in (copied / "report").iterdir() if path.name.startswith("ablation")]
+    page = page_of(copied)
+    assert "SSIM gain" not in page and "merging by edges" not in page and 'href="ablation' not in page
+    assert (copied / "report" / "figure8_disc.png").is_file() and 'id="merging"' in page
+
+
+def test_another_pool_is_told_even_where_the_same_images_were_chosen(study_of, copied):
+    folder = copied / "generate" / "disc" / "dcgan1"
+    images, rows = read_image_array(folder)
+    write_image_array(folder, torch.cat([images, images[:1]]), [*rows, rows[0]])
+    study_of(copied).run("report")
+    assert [row["pool"] for row in read_manifest(copied / "report", name="selection.csv")][:2] == ["17", "16"]
