@@ -17,7 +17,18 @@ from monai.bundle import ConfigParser, run
 from monai_aggrgan.data.image_folder import write_png
 from monai_aggrgan.exceptions import AggrganError, InputError
 from monai_aggrgan.networks.vgg19_weights import load_vgg19
-from monai_aggrgan.stages import aggregate, evaluate, export, generate, prepare, report, select, stylise, train
+from monai_aggrgan.stages import (
+    aggregate,
+    evaluate,
+    export,
+    generate,
+    inference,
+    prepare,
+    report,
+    select,
+    stylise,
+    train,
+)
 from monai_aggrgan.stages.picture import picture_of
 from monai_aggrgan.stages.settings import StudySettings
 
@@ -67,13 +78,14 @@ class Study:
             Path of the report.
 
         Raises:
-            AggrganError: when an input cannot be used or a training diverges.
+            AggrganError: when an input cannot be used, an earlier stage must run again, or a training diverges.
         """
         for stage in stages:
             if stage not in STAGES:
                 raise InputError(f"There is no stage '{stage}': the stages are {', '.join(STAGES)}.")
         chosen = [stage for stage in STAGES if not stages or stage in stages]
         self._check_before_hours_are_spent(chosen)
+        self._refuse_stale(before=chosen[0])
         for stage in chosen:
             if stage not in ("prepare", "train"):
                 train.refuse_another_split(self.settings)
@@ -97,6 +109,13 @@ class Study:
         path.parent.mkdir(exist_ok=True)
         write_png(path, drawn)
         return path
+
+    def _refuse_stale(self, *, before: str) -> None:
+        """Refuse to go on from stages that were run on what has been made anew since."""
+        for stage in list(STAGES)[: list(STAGES).index(before)]:
+            if stage not in ("prepare", "train", "export"):
+                for task in STAGES[stage](self.settings):
+                    task.refuse_if_stale()
 
     def _check_before_hours_are_spent(self, stages: Sequence[str]) -> None:
         if "stylise" in stages:
@@ -131,6 +150,12 @@ def draw(options: dict[str, Any], image: str | None) -> None:
         if not image:
             raise InputError("--image is missing: name an image of the study, such as glioma/d98a70a954.")
         print(f"\nPicture: {Study(**options).picture(str(image)).resolve()}")
+
+
+def check_inference(**options: Any) -> None:
+    """Refuse options with which `inference.yaml` cannot work, for a command line; see `inference.check`."""
+    with _errors_in_one_sentence():
+        inference.check(**options)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ __all__ = [
 GAUSSIANS = ("filter", "function")
 MERGINGS = ("edge-weighted", "metric-weighted", "mean", "best-single")
 BLOCK = 32  # columns of a filtered map that are made in one product
+PIXELS = {"cpu": 2**19, "cuda": 2**26}  # of candidates in work at once: their maps stay in a CPU's cache, fill a GPU
 TRUNCATED = 4.0  # standard deviations at which the Gaussian filter ends, as SciPy's does
 
 
@@ -77,6 +78,13 @@ def merging_weights(
     shares = _shares(scores, merging=merging).to(candidates.device)[..., None, None, None]
     if merging != "edge-weighted":
         return shares.expand_as(candidates)
+    at_once = max(1, PIXELS.get(candidates.device.type, PIXELS["cuda"]) // candidates.shape[1:].numel())
+    parts = zip(candidates.split(at_once), shares.split(at_once), strict=True)
+    return torch.cat([_edge_weights(images, share, sigma=sigma, gaussian=gaussian) for images, share in parts])
+
+
+def _edge_weights(candidates: Tensor, shares: Tensor, *, sigma: float, gaussian: str) -> Tensor:
+    """Weights (B, K, 1, H, W) by edges where all candidates have some, else by shares (B, K, 1, 1, 1)."""
     strength = gaussian_of_edges(sobel_magnitude(candidates.float()), sigma=sigma, gaussian=gaussian)
     smallest = torch.finfo(strength.dtype).tiny  # below it digits are lost: it counts as zero
     everywhere_edge = strength.amin(dim=1, keepdim=True) >= smallest

@@ -78,7 +78,7 @@ def best_matches(
     loses against every other. What is found for a reference does not depend on the other references.
 
     Args:
-        judged_pool: images (N, 1, H, W) in [0, 1].
+        judged_pool: images (N, 1, H, W) in [0, 1], such as `torch.from_numpy(np.load("pool.npy", mmap_mode="c"))`.
         references: images (M, 1, H, W) in [0, 1].
         metric: "ssim", "psnr", or any function of (judged, references) that returns their matrix, higher is better.
         count: how many to keep, at most N.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from monai_aggrgan.data.image_folder import read_nifti
-from monai_aggrgan.data.manifest import read_manifest
+from monai_aggrgan.data.manifest import MANIFEST, read_manifest
 from monai_aggrgan.data.prepared import PreparedSlices
 from monai_aggrgan.exceptions import InputError
 from monai_aggrgan.inferers.merge import merging_weights
@@ -16,7 +19,7 @@ from monai_aggrgan.stages import stylise
 from monai_aggrgan.stages.aggregate import AGGREGATES, merging_of
 from monai_aggrgan.stages.select import open_pool
 from monai_aggrgan.stages.settings import StudySettings
-from monai_aggrgan.stages.task import read_record
+from monai_aggrgan.stages.task import digest_of, read_record
 
 __all__ = ["picture_of"]
 
@@ -50,7 +53,7 @@ def picture_of(settings: StudySettings, image: str, *, method: str = "aggregate_
     candidates = torch.stack([pools[g][int(seed)].float() for g, seed in zip(generators, seeds, strict=True)])
     weights = merging_weights(candidates[None], torch.tensor([[float(score) for score in scores]]), **made)[0]
     training = PreparedSlices(settings.stage_dir("prepare"), class_name=class_name)
-    styled = settings.stage_dir("stylise", class_name, stylise.METHODS[method], row["file"])
+    styled = _styled(settings.stage_dir("stylise", class_name, stylise.METHODS[method]), row["file"], made_from=folder)
     metric = AGGREGATES[method].upper()
     return method_picture(
         candidates,
@@ -62,6 +65,13 @@ def picture_of(settings: StudySettings, image: str, *, method: str = "aggregate_
         ],
         sigma=made["sigma"],
         gaussian=made["gaussian"],
-        styled=read_nifti(styled) if styled.is_file() else None,
+        styled=styled,
         title=f"{class_name}, {name}",
     )
+
+
+def _styled(folder: Path, file: str, *, made_from: Path) -> Tensor | None:
+    """The image after style transfer; None where there is none, or only that of an image that was merged before."""
+    record = read_record(folder)
+    current = record is not None and digest_of(made_from / MANIFEST) in record["settings"]["inputs"].values()
+    return read_nifti(folder / file) if current and (folder / file).is_file() else None

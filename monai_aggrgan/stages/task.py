@@ -62,6 +62,19 @@ class Task:
         self._do(wanted, record)
         return True
 
+    def refuse_if_stale(self) -> None:
+        """Refuse work that was done before what it read was made anew.
+
+        Raises:
+            InputError: when its record tells of other inputs than there are now.
+        """
+        record = read_record(self.folder)
+        if record and record["finished"] and record["settings"]["inputs"] != self._digests():
+            stage = self.name.partition(" ")[0]
+            raise InputError(
+                f"{self.folder} is older than what it was made from: run the stage `{stage}` again, and those after it."
+            )
+
     def _digests(self) -> dict[str, str]:
         upstream = {f"{i} {folder.name}": digest_of(folder / MANIFEST) for i, folder in enumerate(self.upstream)}
         return upstream | {path.name: digest_of(path) for path in self.inputs}

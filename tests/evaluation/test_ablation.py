@@ -63,7 +63,7 @@ def test_a_constant_difference_is_its_own_interval(tmp_path: Path) -> None:
     rows += rows_of("a", SUBJECT, [value + 0.125 for value in baseline], [0.25] * 4)
     record = written(tmp_path, rows)["a", LABELS[SUBJECT]]
     assert record["SSIM gain"] == "+0.125 [+0.125, +0.125]"
-    assert record["held-out SSIM gain"] == "-0.250 [-0.250, -0.250]"
+    assert record["Held-out gain"] == "-0.250 [-0.250, -0.250]"
 
 
 def test_differences_are_taken_between_images_of_the_same_reference(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_every_method_has_a_row_in_the_order_of_the_table_and_the_real_one_no_ga
     assert list(records) == [(class_name, label) for class_name in ("z", "a") for label in LABELS.values()]
     for (_, label), record in records.items():
         without = label in (LABELS[BASELINE], REAL_LABEL)
-        assert (record["SSIM gain"] == "") is (record["held-out SSIM gain"] == "") is without
+        assert (record["SSIM gain"] == "") is (record["Held-out gain"] == "") is without
     assert records["z", REAL_LABEL]["SSIM"] == "0.000" and records["z", LABELS[BASELINE]]["SSIM"] == "0.500"
     assert records["a", "Mean"]["SSIM gain"] == "-0.100 [-0.100, -0.100]"
 
@@ -170,7 +170,7 @@ def test_without_an_ablation_nothing_is_written(tmp_path: Path) -> None:
 def test_the_text_holds_the_table_what_it_means_and_the_verdicts(tmp_path: Path) -> None:
     rows = [row for m in (BASELINE, SUBJECT, "real") for row in rows_of("a|b", m, [0.5, 0.25], [0.25, 0.0])]
     records = written(tmp_path, rows)
-    columns = ["SSIM", "PSNR", "KL-divergence", "SD", "SSIM held-out nearest", "SSIM gain", "held-out SSIM gain", "n"]
+    columns = ["SSIM", "PSNR", "KL", "SD", "Held-out SSIM", "SSIM gain", "Held-out gain", "n"]
     assert all(list(record) == ["Category", "Method", *columns] for record in records.values())
     lines = (tmp_path / "ablation.md").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "# What merging is worth"
@@ -180,3 +180,12 @@ def test_the_text_holds_the_table_what_it_means_and_the_verdicts(tmp_path: Path)
     assert f"|  | {LABELS[SUBJECT]} | 0.375 | 0.50 | 0.500 | 0.50 | 0.125 | {gain} | {gain} | 2 |" in lines
     assert f"|  | *{REAL_LABEL}* | 0.375 | 0.50 | 0.500 | 0.50 | 0.125 |  |  | 2 |" in lines
     assert ABLATION_NOTE in lines and set(verdicts(rows)) <= set(lines)
+
+
+def test_the_verdict_names_a_merging_that_gains_more() -> None:
+    baseline = [0.5, 0.5, 0.5]
+    edges = rows_of("a", BASELINE, baseline, baseline) + rows_of("a", SUBJECT, [0.6] * 3, baseline)
+    (alone,) = verdicts([*edges, *rows_of("a", "ablation_mean", [0.55] * 3, baseline)])
+    assert "gains more" not in alone
+    (beaten,) = verdicts([*edges, *rows_of("a", "ablation_mean", [0.65] * 3, baseline)])
+    assert beaten.endswith("Mean gains more: +0.150 [+0.150, +0.150].")

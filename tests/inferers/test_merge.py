@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter, sobel
 from skimage.filters import sobel as skimage_sobel
 from torch import Tensor
 
+from monai_aggrgan.inferers import merge
 from monai_aggrgan.inferers.merge import (
     MERGINGS,
     edge_weighted_mean,
@@ -279,8 +280,16 @@ def test_weights_of_a_batch_are_those_one_by_one(merging):
     torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("pixels", [1, 2 * SIZE**2, 5 * SIZE**2, 6 * SIZE**2])
+def test_more_candidates_than_are_worked_on_at_once_are_no_exception(monkeypatch, pixels):
+    candidates, scores = on_black(5, 2, 1, seed=0), torch.tensor([[0.1, 0.3], [2.0, 1.0], [0, 0], [-1, 0.2], [7, 1]])
+    whole = merging_weights(candidates, scores)
+    monkeypatch.setattr(merge, "PIXELS", dict.fromkeys(merge.PIXELS, pixels))
+    torch.testing.assert_close(merging_weights(candidates, scores), whole, rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("sigma", [0.3, 1.0, 2.3, 7.0, 40.0])
-@pytest.mark.parametrize("shape", [(16, 16), (9, 31), (40, 5), (1, 7)])
+@pytest.mark.parametrize("shape", [(16, 16), (9, 31), (40, 5), (1, 7), (70, 33), (130, 64)])
 def test_the_filter_is_scipys(shape, sigma):
     edges = torch.rand(3, *shape, generator=torch.Generator().manual_seed(0))
     filtered = gaussian_of_edges(edges, sigma=sigma)
@@ -333,9 +342,9 @@ def test_edges_of_transposed_and_expanded_images_are_those_of_their_copies():
     ],
 )
 def test_wrong_arguments_are_refused(shapes, options, message):
-    for merge in (edge_weighted_mean, merging_weights):
+    for function in (edge_weighted_mean, merging_weights):
         with pytest.raises(ValueError, match=message):
-            merge(*(torch.rand(shape) for shape in shapes), **options)
+            function(*(torch.rand(shape) for shape in shapes), **options)
 
 
 def test_an_unknown_merging_is_refused():

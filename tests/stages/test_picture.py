@@ -147,3 +147,12 @@ def test_the_study_config_has_the_command(copied, capsys):
     with pytest.raises(SystemExit):
         run("picture", config_file=config, logging_file=False, **given)
     assert "--image is missing" in capsys.readouterr().err
+
+
+def test_a_style_from_before_another_merging_is_not_shown(study_of, copied, given):
+    row = rows_of(copied)[0]
+    picture_of(study_of(copied).settings, row["reference"])
+    assert given["styled"] is not None
+    study_of(copied, merging="best-single").run("aggregate")
+    picture_of(study_of(copied).settings, row["reference"])
+    assert given["styled"] is None

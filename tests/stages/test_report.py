@@ -12,6 +12,7 @@ from PIL import Image
 
 from monai_aggrgan.data import read_image_array, read_manifest, write_image_array
 from monai_aggrgan.evaluation.ablation import verdicts
+from monai_aggrgan.exceptions import InputError
 from monai_aggrgan.stages.picture import picture_of
 
 CLASSES = ("disc", "square")
@@ -54,7 +55,7 @@ def test_the_page_shows_the_tables_and_says_what_merging_is_worth(finished):
     table = read_manifest(finished / "report", name="ablation.csv")
     assert len(table) == 6 * len(CLASSES)  # five ways, and real slices
     for line in table:
-        assert all(f">{line[column]}<" in page for column in ("SSIM", "SSIM gain", "held-out SSIM gain"))
+        assert all(f">{line[column]}<" in page for column in ("SSIM", "SSIM gain", "Held-out gain"))
     for name in ("selection.csv", "ablation.csv", "ablation.md"):
         assert f'href="{name}"' in page and (finished / "report" / name).is_file()
     for stage in ("prepare", "train", "generate", "select", "aggregate", "stylise", "evaluate"):
@@ -85,5 +86,15 @@ def test_another_pool_is_told_even_where_the_same_images_were_chosen(study_of, c
     folder = copied / "generate" / "disc" / "dcgan1"
     images, rows = read_image_array(folder)
     write_image_array(folder, torch.cat([images, images[:1]]), [*rows, rows[0]])
-    study_of(copied).run("report")
+    with pytest.raises(InputError, match="dcgan1 is older than what it was made from: run the stage `select` again"):
+        study_of(copied).run("report")
+    study_of(copied).run("select", "aggregate", "stylise", "evaluate", "report")
     assert [row["pool"] for row in read_manifest(copied / "report", name="selection.csv")][:2] == ["17", "16"]
+
+
+def test_stages_that_were_passed_over_must_run_before_the_report(study_of, copied):
+    study_of(copied, matching="unique").run("select")
+    with pytest.raises(InputError, match="run the stage `aggregate` again, and those after it"):
+        study_of(copied, matching="unique").run("report")
+    study_of(copied, matching="unique").run()
+    study_of(copied, matching="unique").run("report")
