@@ -79,8 +79,10 @@ def merging_weights(
     if merging != "edge-weighted":
         return shares.expand_as(candidates)
     at_once = max(1, PIXELS.get(candidates.device.type, PIXELS["cuda"]) // candidates.shape[1:].numel())
-    parts = zip(candidates.split(at_once), shares.split(at_once), strict=True)
-    return torch.cat([_edge_weights(images, share, sigma=sigma, gaussian=gaussian) for images, share in parts])
+    weights = torch.empty(candidates.shape, dtype=torch.float32, device=candidates.device)
+    for part, images, share in zip(*(of.split(at_once) for of in (weights, candidates, shares)), strict=True):
+        part.copy_(_edge_weights(images, share, sigma=sigma, gaussian=gaussian))
+    return weights
 
 
 def _edge_weights(candidates: Tensor, shares: Tensor, *, sigma: float, gaussian: str) -> Tensor:
@@ -94,7 +96,10 @@ def _edge_weights(candidates: Tensor, shares: Tensor, *, sigma: float, gaussian:
 
 def weighted_sum(candidates: Tensor, weights: Tensor) -> Tensor:
     """Images (B, 1, H, W) in [0, 1] from candidates and weights (B, K, 1, H, W)."""
-    return (candidates.float() * weights).sum(dim=1).clamp_(0, 1)  # the weights sum to 1 but for rounding
+    merged = torch.zeros_like(weights[:, 0])
+    for images, shares in zip(candidates.float().unbind(1), weights.unbind(1), strict=True):
+        merged.addcmul_(images, shares)
+    return merged.clamp_(0, 1)  # the weights sum to 1 but for rounding
 
 
 def sobel_magnitude(images: Tensor) -> Tensor:
