@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from monai_aggrgan.visualize.mosaic import BORDER, Text, line_height, lines_of, mosaic, paint
+from monai_aggrgan.visualize.mosaic import BORDER, Text, line_height, lines_of, mosaic, paint, width_of
 
-__all__ = ["ORIGINAL", "contact_sheet", "method_figure"]
+__all__ = ["ORIGINAL", "contact_sheet", "labelled_rows", "method_figure"]
 
 ORIGINAL = "Original"
 
@@ -49,6 +49,40 @@ def contact_sheet(images: Tensor, *, columns: int = 8, title: str = "") -> NDArr
     cells = [*images, *[None] * (-len(images) % columns)]
     grid = [cells[start : start + columns] for start in range(0, len(cells), columns)]
     return _labelled(mosaic(grid, size=128), title=title, rows=[], columns=[], font=18)
+
+
+def labelled_rows(
+    rows: Sequence[tuple[str, Sequence[Tensor]]], *, columns: Sequence[str] = (), title: str = ""
+) -> NDArray[np.uint8]:
+    """Rows of images with a label at the left of each, lying, its first line black and those below it grey.
+
+    Args:
+        rows: label, whose lines end in newlines, and images (1, H, W) in [0, 1]; a short row is empty at its end.
+        columns: labels above the columns.
+        title: a line above.
+
+    Returns:
+        The picture (height, width, 3), each image enlarged by the same whole number.
+
+    Raises:
+        ValueError: when there is no image, or images differ in shape.
+    """
+    font, small = 18.0, 15.0
+    longest = max((len(images) for _, images in rows), default=0)
+    tiles = mosaic([[*images, *[None] * (longest - len(images))] for _, images in rows], size=128)
+    line, height, width = line_height(font), len(tiles) // len(rows), tiles.shape[1] / longest
+    labels = [label.split("\n") for label, _ in rows]
+    left = 2 * line + max(width_of(label, font=font) for label in labels)
+    titles = lines_of(title, font=font, width=left + tiles.shape[1])
+    above = line * (1 + len(titles) + bool(columns))
+    texts = [Text(titles, line - left, line / 2 - above, font, "left", "top")]
+    texts += [Text([name], (index + 0.5) * width, 0, small, down="bottom") for index, name in enumerate(columns)]
+    for index, lines in enumerate(labels):
+        top = (index + 0.5) * height - len(lines) * line / 2
+        for number, text in enumerate(lines):
+            size, colour = (small, "dimgrey") if number else (font, "black")
+            texts.append(Text([text], line - left, top + (number + 0.5) * line, size, "left", colour=colour))
+    return paint(tiles, texts, margins=(above, line, left, line))
 
 
 def _labelled(

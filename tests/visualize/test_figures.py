@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from monai_aggrgan.visualize.figures import ORIGINAL, contact_sheet, method_figure
+from monai_aggrgan.visualize.figures import ORIGINAL, contact_sheet, labelled_rows, method_figure
 
 
 def greys(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -63,6 +63,25 @@ def test_labels_and_title_are_written() -> None:
     assert max(title.min(), header.min(), picture[top:, :left].min()) < 100
 
 
+def test_labelled_rows_stand_below_each_other_with_lying_labels_at_their_left() -> None:
+    rows = [("glioma\ntraining", list(flat(10, 20, 30))), ("none", []), ("meningioma", list(flat(40)))]
+    picture = greys(labelled_rows(rows, columns=["first", "second", "third"], title="A title"))
+    top, left, size = places(picture, 10)
+    assert size == 128
+    assert [places(picture, grey)[:2] for grey in (20, 30, 40)] == [
+        (top, left + 136),
+        (top, left + 272),
+        (top + 272, left),
+    ]
+    sides = [picture[top + start : top + start + 128, : left - 5] for start in (0, 136, 272)]
+    assert max(side.min() for side in sides) < 100
+    heights, widths = zip(*(np.ptp(np.nonzero(side < 128), axis=1) for side in sides), strict=True)
+    assert heights[0] > heights[1] < widths[1] < widths[2]  # two lines; not turned; the longer name is wider
+    headings = picture[top - 30 : top - 5]
+    assert all(headings[:, left + start : left + start + 128].min() < 100 for start in (0, 136, 272))
+    assert picture[: top - 30].min() < 100
+
+
 def test_the_same_images_give_the_same_picture() -> None:
     first, second = (contact_sheet(flat(10, 20), title="A title") for _ in range(2))
     assert np.array_equal(first, second)
@@ -71,6 +90,8 @@ def test_the_same_images_give_the_same_picture() -> None:
 def test_pictures_that_cannot_be_made_are_refused() -> None:
     with pytest.raises(ValueError, match="no image"):
         contact_sheet(flat())
+    with pytest.raises(ValueError, match="no image"):
+        labelled_rows([("a", [])])
     with pytest.raises(ValueError, match="columns must be at least 1, got 0"):
         contact_sheet(flat(10), columns=0)
     with pytest.raises(ValueError, match="one shape"):
