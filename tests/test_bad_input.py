@@ -137,19 +137,27 @@ def test_a_datalist_that_cannot_be_used(slices):
     refused(study(slices, datalist=slices / "gone.csv").run, r"gone.csv names a/99.png, which is not in .*: correct")
 
 
+COLOURS = np.random.default_rng(0).integers(0, 256, (24, 24, 4), dtype=np.uint8)
+
+
 @pytest.mark.parametrize(
     ("name", "pixels", "message"),
     [
-        ("x.png", np.zeros((24, 24, 3), np.uint8), "x.png is a colour image .mode RGB.; grey is wanted: convert it"),
-        ("x.jpg", np.zeros((24, 24, 3), np.uint8), "x.jpg is a colour image"),
-        ("x.png", np.zeros((24, 24, 4), np.uint8), "x.png is a colour image .mode RGBA."),
+        ("x.png", COLOURS[..., :3], "x.png is a colour image .mode RGB.; grey is wanted: convert it"),
+        ("x.jpg", COLOURS[..., :3], "x.jpg is a colour image"),
+        ("x.png", COLOURS, "x.png is a colour image .mode RGBA."),
         ("x.npy", np.zeros((24, 24, 3), np.float32), "x.npy has shape 24x24x3; a 2-D grey slice is wanted"),
         ("x.npy", np.full((24, 24), np.nan, np.float32), "x.npy has pixels that are NaN or infinite: replace them"),
-        ("x.nii.gz", np.zeros((24, 24, 5), np.float32), "x.nii.gz has shape 24x24x5; .*save single slices of it first"),
-        ("x.nii", np.zeros((24, 24, 5), np.float32), "x.nii has shape 24x24x5"),
+        (
+            "x.nii.gz",
+            np.zeros((24, 24, 5, 2), np.float32),
+            r"has 4 dimensions \(24x24x5x2\); .*: split it into",
+        ),
+        ("x.nii", np.zeros((24, 24), np.float32), "x.nii is constant, every pixel is 0.0: replace or remove it"),
+        ("x.png", np.full((24, 24), 7, np.uint8), "x.png is constant, every pixel is 7: replace or remove it"),
     ],
 )
-def test_rgb_or_3d_where_grey_2d_is_wanted(slices, name, pixels, message):
+def test_images_that_cannot_be_trained_on(slices, name, pixels, message):
     path = slices / "b" / name
     if name.endswith(".npy"):
         np.save(path, pixels)
@@ -158,7 +166,7 @@ def test_rgb_or_3d_where_grey_2d_is_wanted(slices, name, pixels, message):
     else:
         save(path, pixels)
     sentence = refused(study(slices).run, message)
-    assert str(path) in sentence and "--bad_files skip" in sentence
+    assert str(path) in sentence and "--on_error skip" in sentence
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
@@ -166,7 +174,7 @@ def test_a_truncated_png(slices, share):
     path = slices / "a" / "3.png"
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    sentence = refused(study(slices).run, r"3.png cannot be read as an image \(.*\): replace the file or remove it")
+    sentence = refused(study(slices).run, r"3.png cannot be read as an image \(.*\): replace or remove it")
     assert str(path) in sentence
 
 
@@ -178,8 +186,8 @@ def test_a_file_of_another_kind_than_its_name_says(slices, name):
 
 def test_bad_files_are_left_out_when_asked_and_named(slices, caplog):
     (slices / "a" / "3.png").write_bytes(b"")
-    study(slices, bad_files="skip").run("prepare")
-    assert [message for message in caplog.messages if message.startswith("skipped: ") and "3.png" in message]
+    study(slices, on_error="skip").run("prepare")
+    assert [message for message in caplog.messages if message.startswith("left out: ") and "3.png" in message]
     kept = [(row["class_name"], row["source"]) for row in read_manifest(slices.parent / "study" / "prepare")]
     assert sorted(kept) == sorted((name, f"{i}.png") for name in "ab" for i in range(10) if (name, i) != ("a", 3))
 
@@ -187,7 +195,42 @@ def test_bad_files_are_left_out_when_asked_and_named(slices, caplog):
 def test_too_few_good_files_are_left(slices):
     for number in range(9):
         (slices / "a" / f"{number}.png").write_bytes(b"")
-    refused(study(slices, bad_files="skip").run, r"Class 'a' has \d (training|held-out) images and needs 2")
+    refused(study(slices, on_error="skip").run, r"Class 'a' has \d (training|held-out) images and needs 2")
+
+
+def test_16_bit_png_is_taken_with_all_its_bits(slices):
+    for number in range(10):
+        save(slices / "b" / f"{number}.png", grey(number).astype(np.uint16) * 16)
+    study(slices).run("prepare")
+    rows = read_manifest(slices.parent / "study" / "prepare")
+    assert {row["high"] for row in rows if row["class_name"] == "a"} == {"255.0"}
+    assert {float(row["high"]) > 3900 for row in rows if row["class_name"] == "b"} == {True}
+
+
+def test_paths_with_spaces_and_other_letters(slices):
+    (slices / "a").rename(slices / "Größe 脳")
+    (slices / "Größe 脳" / "3.png").rename(slices / "Größe 脳" / "Ärzte é 3.png")
+    study(slices).run("prepare")
+    sources = [row["source"] for row in read_manifest(slices.parent / "study" / "prepare")]
+    assert "Ärzte é 3.png" in sources
+
+
+def test_a_file_that_may_not_be_read(slices, monkeypatch):
+    """Root may read everything, so the operating system's answer is made here."""
+    from monai_aggrgan.data import grey_image
+
+    def denied(self, path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(grey_image.PILReader, "read", denied)
+    sentence = refused(
+        study(slices).run, r"0.png cannot be read as an image \(Permission denied\): replace or remove it"
+    )
+    assert sentence.count("0.png") == 1
+
+
+def test_folds_that_class_folders_do_not_have(slices):
+    refused(study(slices, held_out_fold=1).run, "a/0 has no fold: fill the fold column of --datalist .*, or omit")
 
 
 def test_mixed_sizes(slices):

@@ -136,7 +136,9 @@ def test_the_report_is_one_page_that_says_what_must_not_be_missed(finished):
     page = (finished / "report" / "report.html").read_text(encoding="utf-8")
     assert "These are drawings." in page and "weights are random" in page
     assert "Patients are unknown" not in page
-    assert page.count("data:image/png;base64,") == 1 + 2 * len(CLASSES)  # Fig. 3; Fig. 8 and a gallery a class
+    assert page.count("data:image/png;base64,") == 2 + 2 * len(
+        CLASSES
+    )  # real images, Fig. 3; Fig. 8 and a gallery a class
     for name in ("results.csv", "table1.md", "pairings.csv", "selection.csv", "ablation.csv", "ablation.md"):
         assert f'href="{name}"' in page and (finished / "report" / name).is_file()
     assert "AGGrGAN (PSNR)" in page and "<script src" not in page and 'src="http' not in page

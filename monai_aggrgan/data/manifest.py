@@ -6,7 +6,7 @@ import csv
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +24,7 @@ __all__ = [
     "sha256_of",
     "whole_file",
     "write_image_array",
+    "write_image_parts",
     "write_manifest",
 ]
 
@@ -86,12 +87,29 @@ def write_image_array(folder: Path | str, images: Tensor, rows: Sequence[Mapping
 
     Half precision keeps 8-bit intensities exactly and is half the size; its step near 1 is 0.0005.
     """
-    if len(images) != len(rows):
-        raise ValueError(f"{len(images)} images need as many manifest rows, got {len(rows)}")
+    write_image_parts(folder, [images], rows)
+
+
+def write_image_parts(folder: Path | str, parts: Iterable[Tensor], rows: Sequence[Mapping[str, object]]) -> None:
+    """The same from parts (n, 1, H, W) that together are as many images as rows; one part at a time is in memory.
+
+    Raises:
+        ValueError: when there are fewer images than rows, or more.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with whole_file(folder / ARRAY) as partial:
-        np.save(partial, images.detach().cpu().numpy().astype(np.float16))
+        filled = 0
+        for part in parts:
+            if not filled:
+                array = np.lib.format.open_memmap(partial, "w+", np.float16, shape=(len(rows), *part.shape[1:]))
+            if filled + len(part) > len(rows):
+                raise ValueError(f"{filled + len(part)} images need as many manifest rows, got {len(rows)}")
+            array[filled : filled + len(part)] = part.detach().cpu().numpy()
+            filled += len(part)
+        if filled != len(rows) or not filled:
+            raise ValueError(f"{filled} images need as many manifest rows, got {len(rows)}")
+        array.flush()
     write_manifest(folder, [{"file": ARRAY, "index": index, **row} for index, row in enumerate(rows)])
 
 

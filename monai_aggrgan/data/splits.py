@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import TypedDict
 
-from monai_aggrgan.data.datalists import SliceItem
 from monai_aggrgan.exceptions import InputError
 
-__all__ = ["HELD_OUT", "TRAINING", "split_by_fold", "split_by_patient"]
+__all__ = ["HELD_OUT", "TRAINING", "SplitItem", "split_by_fold", "split_by_patient"]
 
 TRAINING = "training"
 HELD_OUT = "held_out"
@@ -16,15 +16,30 @@ MIN_IMAGES = 2
 """Images that a class needs on either side: one to compare with, one to be compared."""
 
 
-def split_by_fold(items: Sequence[SliceItem], *, held_out_fold: str) -> list[str]:
+class SplitItem(TypedDict):
+    """One image of a data set: the case it is of, its class, and patient and fold where they are known."""
+
+    case: str
+    class_name: str
+    patient: str | None
+    fold: str | None
+
+
+def split_by_fold(items: Sequence[SplitItem], *, held_out_fold: str, least: int = MIN_IMAGES) -> list[str]:
     """Side of each item by the folds that came with the data set: `held_out_fold` is held out, the rest trains.
+
+    Args:
+        items: the images, or the cases before it is known how many images each has.
+        held_out_fold: name of the fold.
+        least: items that every class must have on either side.
 
     Raises:
         InputError: when a fold is not known, a patient stands in both sides, or a class lacks images on one side.
     """
     if unknown := next((item for item in items if item["fold"] is None), None):
         raise InputError(
-            f"{unknown['image']} has no fold in the datalist: fill the fold column or omit --held_out_fold."
+            f"{unknown['case']} has no fold: fill the fold column of --datalist for every image, or omit"
+            " --held_out_fold."
         )
     folds = sorted({str(item["fold"]) for item in items})
     if held_out_fold not in folds:
@@ -36,14 +51,22 @@ def split_by_fold(items: Sequence[SliceItem], *, held_out_fold: str) -> list[str
             by_patient.setdefault(item["patient"], set()).add(side)
     if torn := [patient for patient, met in by_patient.items() if len(met) > 1]:
         raise InputError(f"{len(torn)} patients have slices in fold {held_out_fold} and in others: correct the folds.")
-    return _checked(items, sides)
+    return _checked(items, sides, least)
 
 
-def split_by_patient(items: Sequence[SliceItem], *, held_out_fraction: float = 0.2, seed: int = 0) -> list[str]:
+def split_by_patient(
+    items: Sequence[SplitItem], *, held_out_fraction: float = 0.2, seed: int = 0, least: int = MIN_IMAGES
+) -> list[str]:
     """Side of each item: about `held_out_fraction` of each class's patients are held out, drawn by `seed`.
 
     A patient's slices fall on one side, also across classes (the modalities of BraTS). Where a patient is not known,
-    the file stands for one; the caller must say so loudly, for slices of one patient may then be on both sides.
+    the case stands for one; the caller must say so loudly, for slices of one patient may then be on both sides.
+
+    Args:
+        items: the images, or the cases before it is known how many images each has.
+        held_out_fraction: between 0 and 1.
+        seed: decides who is held out.
+        least: items that every class must have on either side.
 
     Returns:
         `TRAINING` or `HELD_OUT` for each item.
@@ -63,19 +86,19 @@ def split_by_patient(items: Sequence[SliceItem], *, held_out_fraction: float = 0
         draw.shuffle(free)
         held_out = set(free[: max(wanted, 0)])
         side_of.update({patient: HELD_OUT if patient in held_out else TRAINING for patient in free})
-    return _checked(items, [side_of[_patient_key(item)] for item in items])
+    return _checked(items, [side_of[_patient_key(item)] for item in items], least)
 
 
-def _patient_key(item: SliceItem) -> str:
-    return f"patient {item['patient']}" if item["patient"] is not None else f"file {item['image']}"
+def _patient_key(item: SplitItem) -> str:
+    return f"patient {item['patient']}" if item["patient"] is not None else f"case {item['case']}"
 
 
-def _checked(items: Sequence[SliceItem], sides: list[str]) -> list[str]:
+def _checked(items: Sequence[SplitItem], sides: list[str], least: int) -> list[str]:
     counts = {(item["class_name"], side): 0 for item in items for side in (TRAINING, HELD_OUT)}
     for item, side in zip(items, sides, strict=True):
         counts[item["class_name"], side] += 1
     for (name, side), count in counts.items():
-        if count < MIN_IMAGES:
+        if count < least:
             raise InputError(
                 f"Class '{name}' has {count} {side.replace('_', '-')} images and needs {MIN_IMAGES}: add images"
                 " (and patients) to it, change the split, or leave it out with --classes."

@@ -22,6 +22,9 @@ __all__ = ["write_report"]
 FACTS: dict[str, Any] = {
     "notices": [],
     "data": [],
+    "attention": [],
+    "sheets": [],
+    "skipped": [],
     "split": "",
     "seed": None,
     "trainings": [],
@@ -58,14 +61,16 @@ def write_report(folder: Path | str, facts: Mapping[str, Any]) -> Path:
 
             - `title`: of the report. `generators`: id -> label.
             - `notices`: sentences that a reader must not miss, shown first.
-            - `data`: one `{class_name, section, images, patients}` a row; `patients` None where unknown.
+            - `data`: one `{class_name, section, images, patients, ...}` a row; `patients` None where unknown; further
+              keys become columns. `skipped`: `{class_name, source, reason}` of each case that could not be used.
+              `attention`: sentences on the data.
             - `split`: how images were divided, a sentence. `seed`: of the study.
             - `trainings`: `{class_name, generator, epochs, seconds, ...}`; further keys become columns.
             - `stages`: `{stage, seconds}`. `settings`, `versions`: name -> value.
             - `selection`: `{class_name, metric, generator, pool, references, candidates, chosen, share, mean_score}`
               a row, see `monai_aggrgan.inferers.GeneratorUsage`. `findings`: sentences below the ablation.
-            - `figures`, `methods`, `galleries`: `{path, caption}`, PNG or JPEG, relative to `folder`; `alt` describes
-              the picture to those who cannot see it (default: the caption).
+            - `sheets`, `figures`, `methods`, `galleries`: `{path, caption}`, PNG or JPEG, relative to `folder`; `alt`
+              describes the picture to those who cannot see it (default: the caption).
 
     Returns:
         The path of the report.

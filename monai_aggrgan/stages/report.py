@@ -18,12 +18,14 @@ import monai_aggrgan
 from monai_aggrgan.data.image_folder import read_nifti, write_png
 from monai_aggrgan.data.manifest import read_manifest, write_manifest
 from monai_aggrgan.data.prepared import PreparedSlices
-from monai_aggrgan.data.splits import HELD_OUT, TRAINING
 from monai_aggrgan.evaluation import tables
 from monai_aggrgan.evaluation.ablation import verdicts, write_ablation_table
+from monai_aggrgan.evaluation.data_rows import range_text
+from monai_aggrgan.evaluation.data_summary import CONTACT_SHEET, NEAR_DUPLICATES, NOTICES, SUMMARY
 from monai_aggrgan.evaluation.report import write_report
 from monai_aggrgan.stages.evaluate import RESULTS, method_folders
 from monai_aggrgan.stages.picture import picture_of
+from monai_aggrgan.stages.prepare import LEFT_OUT
 from monai_aggrgan.stages.select import METRICS, open_pool, read_selection
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.task import RECORD, Task, read_record
@@ -32,6 +34,10 @@ from monai_aggrgan.visualize.figures import ORIGINAL, contact_sheet, method_figu
 __all__ = ["REPORT", "STAGES", "tasks"]
 
 REPORT = "report.html"
+SHEETS = {
+    CONTACT_SHEET: "Real images of each class and side of the split, drawn by the seed, not chosen.",
+    NEAR_DUPLICATES: "Held-out images beside training images that show nearly the same, and the difference.",
+}
 STAGES = ("prepare", "train", "generate", "select", "aggregate", "stylise", "evaluate")
 SHEET = 32
 
@@ -68,6 +74,9 @@ def _report(folder: Path, settings: StudySettings) -> None:
             "generators": settings.labels,
             "notices": _notices(settings),
             "data": _data(settings),
+            "attention": [row["notice"] for row in read_manifest(settings.stage_dir("prepare"), name=NOTICES)],
+            "sheets": _sheets(folder, settings),
+            "skipped": _skipped(settings),
             "split": _split(settings),
             "seed": settings.seed,
             "trainings": _trainings(settings),
@@ -105,20 +114,41 @@ def _notices(settings: StudySettings) -> list[str]:
 
 
 def _data(settings: StudySettings) -> list[dict[str, Any]]:
-    rows = read_manifest(settings.stage_dir("prepare"))
-    table = []
-    for class_name, section in product(settings.prepared_classes(), (TRAINING, HELD_OUT)):
-        mine = [row for row in rows if (row["class_name"], row["section"]) == (class_name, section)]
-        patients = {row["patient"] for row in mine}
-        known = None if "" in patients else len(patients)
-        table.append({"class_name": class_name, "section": section, "images": len(mine), "patients": known})
-    return table
+    classes = settings.prepared_classes()
+    return [
+        {
+            **{name: row[name] for name in ("class_name", "section", "images")},
+            "patients": row["patients"] or None,
+            "size": row["sizes"],
+            "spacing (mm)": row["spacing"],
+            "intensities": range_text(float(row["low"]), float(row["high"])),
+        }
+        for row in read_manifest(settings.stage_dir("prepare"), name=SUMMARY)
+        if row["class_name"] in classes
+    ]
+
+
+def _sheets(folder: Path, settings: StudySettings) -> list[dict[str, str]]:
+    """Pictures of the real images that the stage `prepare` drew."""
+    sheets = []
+    for name, caption in SHEETS.items():
+        if (settings.stage_dir("prepare") / name).is_file():
+            shutil.copyfile(settings.stage_dir("prepare") / name, folder / name)
+            sheets.append({"path": name, "caption": caption})
+    return sheets
+
+
+def _skipped(settings: StudySettings) -> list[dict[str, str]]:
+    folder = settings.stage_dir("prepare")
+    return read_manifest(folder, name=LEFT_OUT) if (folder / LEFT_OUT).is_file() else []
 
 
 def _split(settings: StudySettings) -> str:
-    if settings.held_out_fold is not None:
-        return f"Fold {settings.held_out_fold} of the data set's own folds is held out; no training saw it."
-    return f"{settings.held_out_fraction:.0%} of each class's patients are held out, drawn with seed {settings.seed}."
+    record = read_record(settings.stage_dir("prepare"))
+    told = record["settings"] if record else settings.as_json()
+    if told["held_out_fold"] is not None:
+        return f"Fold {told['held_out_fold']} of the data set's own folds is held out; no training saw it."
+    return f"{told['held_out_fraction']:.0%} of each class's patients are held out, drawn with seed {told['seed']}."
 
 
 def _trainings(settings: StudySettings) -> list[dict[str, Any]]:

@@ -15,16 +15,20 @@ from monai.bundle import ConfigParser
 from monai.utils import ensure_tuple
 
 from monai_aggrgan.data.manifest import read_manifest
+from monai_aggrgan.data.mat_reader import FIGSHARE_IMAGE
 from monai_aggrgan.exceptions import InputError
 from monai_aggrgan.inferers.matching import MATCHINGS
 from monai_aggrgan.inferers.merge import MERGINGS
+from monai_aggrgan.stages.task import read_record
+from monai_aggrgan.transforms.cut_slices import CutSlices
 
 __all__ = ["StudySettings"]
 
 PAPER_GENERATORS = ("dcgan1", "dcgan2", "wgan_div")
 CHOICES = {
+    "layout": ("auto", "class_folders", "brats", "figshare"),
     "mixed_sizes": ("refuse", "resize"),
-    "bad_files": ("refuse", "skip"),
+    "on_error": ("raise", "skip"),
     "precision": ("float32", "bfloat16", "auto"),
     "matching": MATCHINGS,
     "merging": MERGINGS,
@@ -45,17 +49,30 @@ class StudySettings:
 
     Args:
         config_dir: folder of the bundle's configs, with `train.yaml` and a `train_<generator>.yaml` for each generator.
-        dataset_dir: the real images: a folder with one folder per class.
+        dataset_dir: the real images, see `layout`. Without it, and without `datalist`, a folder `prepare` that was made
+            elsewhere is taken as it is.
         output_dir: where the study's stages write.
-        datalist: CSV with columns image, class, and patient_id and fold where known; `dataset_dir` is then the root of
-            its images, the CSV's own folder by default.
+        layout: of `dataset_dir`: `class_folders` (a folder per class, in it images, DICOM series, or a folder per
+            patient), `brats` (cases as BraTS publishes them, each modality a class), `figshare` (the brain tumour
+            set's own files); `auto` looks.
+        datalist: CSV with columns image, class, and patient_id, fold and label (a segmentation) where known, or a
+            Decathlon JSON; `dataset_dir` is then the root of its images, the list's own folder by default.
         classes: classes to use, all by default.
         generators: names of `train_<name>.yaml` configs.
         image_size: side of the images in pixels, a power of two from 16 on.
         held_out_fraction: share of each class's patients that no training sees, without `held_out_fold`.
         held_out_fold: the fold of the datalist that no training sees.
-        mixed_sizes: `refuse` or `resize` a data set whose images differ in size.
-        bad_files: `refuse` the data set or `skip` the file when one cannot be used; skipped files are named.
+        mat_key: names that lead to the image in .mat files, separated by `/`.
+        plane: of the slices of volumes, `axial`, `coronal`, `sagittal` or `stored`, see `CutSlices` for this and the
+            next five.
+        slices: which of a volume's: `auto`, `label`, `foreground` or `every`.
+        slice_positions: where `foreground` takes them, shares of its extent.
+        slice_step: of `every`.
+        intensity: what is scaled to [0, 1], by `volume` or by `slice`, or two intensities that become 0 and 1.
+        percentiles: that become 0 and 1.
+        mixed_sizes: `refuse` or `resize` a data set whose pictures differ in size; volumes may.
+        on_error: `raise` where a case cannot be used, or `skip` it; skipped cases are named.
+        num_workers: processes that read, by default as many as there are cores and work for.
         max_epochs: epochs of every training, the configs' (the paper's) by default.
         training: further settings of the training configs, such as `{base_width: 32, batch_size: 32}`.
         precision: `float32`, `bfloat16` or `auto`, for training.
@@ -82,14 +99,23 @@ class StudySettings:
     config_dir: Path
     dataset_dir: Path | None
     output_dir: Path
+    layout: str = "auto"
     datalist: Path | None = None
     classes: tuple[str, ...] | None = None
     generators: tuple[str, ...] = PAPER_GENERATORS
     image_size: int = 128
     held_out_fraction: float = 0.2
     held_out_fold: str | None = None
+    mat_key: str = FIGSHARE_IMAGE
+    plane: str = "axial"
+    slices: str = "auto"
+    slice_positions: tuple[float, ...] = (0.4, 0.5, 0.6)
+    slice_step: int = 1
+    intensity: str | tuple[float, ...] = "volume"
+    percentiles: tuple[float, ...] = (0.5, 99.5)
     mixed_sizes: str = "refuse"
-    bad_files: str = "refuse"
+    on_error: str = "raise"
+    num_workers: int | None = None
     max_epochs: int | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "float32"
@@ -126,6 +152,9 @@ class StudySettings:
         for name in ("classes", "generators"):
             if name in given:
                 given[name] = tuple(str(value) for value in ensure_tuple(given[name]))
+        for name in ("slice_positions", "percentiles", "intensity"):
+            if name in given and not isinstance(given[name], str):
+                given[name] = tuple(ensure_tuple(given[name]))
         for name in ("held_out_fold", "vgg_weights"):
             if name in given:
                 given[name] = str(given[name])
@@ -138,7 +167,7 @@ class StudySettings:
 
     def check(self) -> None:
         """Refuse what cannot work, in one sentence that names the option (InputError)."""
-        if self.dataset_dir is None and self.datalist is None:
+        if self.dataset_dir is None and self.datalist is None and not self._is_prepared():
             raise InputError("--dataset_dir is missing: name a folder with one folder of images per class.")
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
@@ -152,16 +181,20 @@ class StudySettings:
         self._check_number("image_size", 16)
         if self.image_size & (self.image_size - 1):
             raise InputError(f"--image_size must be a power of two such as 64, 128 or 256, got {self.image_size}.")
-        if self.max_epochs is not None:
-            self._check_number("max_epochs", 1)
-        if self.held_out_fold is not None and self.datalist is None:
-            raise InputError("--held_out_fold needs --datalist, the CSV that says which fold an image is in.")
+        for name, least in {"max_epochs": 1, "num_workers": 0}.items():
+            if getattr(self, name) is not None:
+                self._check_number(name, least)
+        self.cut_slices  # noqa: B018  refuses what it cannot do
         for name in ("classes", "generators"):
             if getattr(self, name) == ():
                 raise InputError(f"--{name} names none: name at least one, or omit the option.")
         self._check_generators()
         self._check_training()
         self.torch_device  # noqa: B018  refuses a device that is not there
+
+    def _is_prepared(self) -> bool:
+        record = read_record(self.stage_dir("prepare"))
+        return record is not None and record["finished"]
 
     def _check_number(self, name: str, least: int) -> None:
         value = getattr(self, name)
@@ -217,6 +250,17 @@ class StudySettings:
     def labels(self) -> dict[str, str]:
         """What tables call each generator."""
         return {name: str(self.raw_config(name).get("label", name)) for name in self.generators}
+
+    @property
+    def cutting(self) -> dict[str, Any]:
+        """The arguments of `cut_slices`."""
+        names = ("plane", "slices", "slice_positions", "slice_step", "intensity", "percentiles")
+        return {"size": self.image_size, **{name: getattr(self, name) for name in names}}
+
+    @cached_property
+    def cut_slices(self) -> CutSlices:
+        """What makes slices of the images of a case."""
+        return CutSlices(**self.cutting)
 
     def config_files(self, generator: str) -> list[str]:
         """The training config of a generator: `train.yaml` and its own, in the order in which they are merged."""

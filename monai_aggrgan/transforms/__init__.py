@@ -1,8 +1,23 @@
-"""What MONAI lacks between a file and a slice in [0, 1]."""
+"""What MONAI lacks between a volume and slices in [0, 1]."""
 
 from __future__ import annotations
 
-from monai_aggrgan.transforms.grey_slice import LoadGreySlice, resize_square
-from monai_aggrgan.transforms.intensity import scale_to_unit
+from monai_aggrgan.transforms.anatomical_plane import PLANES, stack_of_slices
+from monai_aggrgan.transforms.cut_slices import CutSlices, Slice
+from monai_aggrgan.transforms.intensity import scale_to_unit, unit_range
+from monai_aggrgan.transforms.slice_choice import across_foreground, across_label, every_nth, foreground_areas
+from monai_aggrgan.transforms.square import resize_square
 
-__all__ = ["LoadGreySlice", "resize_square", "scale_to_unit"]
+__all__ = [
+    "PLANES",
+    "CutSlices",
+    "Slice",
+    "across_foreground",
+    "across_label",
+    "every_nth",
+    "foreground_areas",
+    "resize_square",
+    "scale_to_unit",
+    "stack_of_slices",
+    "unit_range",
+]

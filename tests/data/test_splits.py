@@ -5,20 +5,19 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from monai_aggrgan.data.datalists import SliceItem
-from monai_aggrgan.data.splits import HELD_OUT, TRAINING, split_by_fold, split_by_patient
+from monai_aggrgan.data.splits import HELD_OUT, TRAINING, SplitItem, split_by_fold, split_by_patient
 from monai_aggrgan.exceptions import InputError
 
 
-def _item(number: int, class_name: str = "a", patient: str | None = None, fold: str | None = None) -> SliceItem:
-    return SliceItem(image=f"{class_name}/{number}.png", class_name=class_name, patient=patient, fold=fold)
+def _item(number: int, class_name: str = "a", patient: str | None = None, fold: str | None = None) -> SplitItem:
+    return SplitItem(case=f"{class_name}/{number}.png", class_name=class_name, patient=patient, fold=fold)
 
 
-def _patients(count: int, *, slices: int = 3, class_name: str = "a") -> list[SliceItem]:
+def _patients(count: int, *, slices: int = 3, class_name: str = "a") -> list[SplitItem]:
     return [_item(number, class_name, f"p{number // slices}") for number in range(count * slices)]
 
 
-def _sides_of_patients(items: list[SliceItem], sides: list[str]) -> dict[str, set[str]]:
+def _sides_of_patients(items: list[SplitItem], sides: list[str]) -> dict[str, set[str]]:
     met = defaultdict(set)
     for item, side in zip(items, sides, strict=True):
         met[item["patient"]].add(side)
@@ -102,7 +101,7 @@ def test_a_class_counts_the_patients_that_another_has_held_out():
         assert len(held_out) == 10
 
 
-def _folds(pattern: str, *, class_name: str = "a") -> list[SliceItem]:
+def _folds(pattern: str, *, class_name: str = "a") -> list[SplitItem]:
     return [_item(number, class_name, None, fold) for number, fold in enumerate(pattern)]
 
 
@@ -113,7 +112,7 @@ def test_the_named_fold_is_held_out_and_the_others_train():
 
 
 def test_a_slice_without_fold():
-    with pytest.raises(InputError, match=r"a/4\.png has no fold in the datalist: fill the fold column or omit"):
+    with pytest.raises(InputError, match=r"a/4\.png has no fold: fill the fold column of --datalist .*, or omit"):
         split_by_fold([*_folds("1122"), _item(4)], held_out_fold="2")
 
 

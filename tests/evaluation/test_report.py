@@ -138,6 +138,14 @@ def test_facts_are_shown_in_plain_words(folder: Path, facts: dict[str, Any]) -> 
     assert text.index("These are phantoms.") < text.index("Data")
 
 
+def test_what_is_wrong_with_the_data_stands_below_them(folder: Path, facts: dict[str, Any]) -> None:
+    skipped = [{"class_name": CLASS, "source": "a b.png", "reason": "a b.png is constant."}]
+    page = page_of(folder, {**facts, "skipped": skipped, "attention": ["There are few images."]})
+    assert {"There are few images.", "a b.png", "a b.png is constant."} <= set(page.text)
+    without = page_of(folder, facts).text
+    assert "Left out" in page.text and "Left out" not in without
+
+
 def test_text_from_outside_is_escaped(folder: Path, facts: dict[str, Any]) -> None:
     page = page_of(folder, {**facts, "notices": ["<script>alert(1)</script>"]})
     assert CLASS in page.text and "<script>alert(1)</script>" in page.text

@@ -138,7 +138,7 @@ def test_a_pool_that_will_be_too_small_is_refused_before_the_training(study_of, 
     with pytest.raises(InputError) as caught:
         study_of(tmp_path / "study", matching="unique", pool_size=2).run()
     assert str(caught.value) == sentence
-    assert [path.name for path in (tmp_path / "study").iterdir()] == ["prepare"]
+    assert {path.name for path in (tmp_path / "study").iterdir()} == {"prepare", "prepare_cache"}
 
 
 def test_a_pool_that_is_too_small_is_refused_before_it_is_searched(study_of, copied, monkeypatch):

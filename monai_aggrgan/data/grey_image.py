@@ -1,0 +1,222 @@
+"""Reading one grey image of any common kind as its file holds it: pixels, their place, and the patient if it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.data import ImageReader, ITKReader, NibabelReader, NumpyReader, PILReader
+from monai.utils import optional_import
+from numpy.typing import NDArray
+
+from monai_aggrgan.data.image_files import is_dicom
+from monai_aggrgan.data.mat_reader import FIGSHARE_IMAGE, MatReader
+from monai_aggrgan.exceptions import InputError
+
+__all__ = ["GreyImage", "read_grey_image", "read_segmentation", "refuse_other_grid"]
+
+itk, has_itk = optional_import("itk")
+
+COLOUR_MODES = ("RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "P", "PA", "LA", "La")
+PATIENT_ID = "0010|0020"
+UNEVEN = 0.05
+"""Largest deviation of a DICOM slice from its place on an even grid, as a share of the spacing."""
+
+
+@dataclass(frozen=True)
+class GreyImage:
+    """A slice or a volume, not yet turned, scaled or cut.
+
+    Attributes:
+        pixels: (X, Y, Z) or (X, Y) along the axes of `affine`, or (rows, columns) without one; in the file's units.
+        affine: (4, 4), from voxel indices to millimetres, the patient's right, anterior and superior positive; None
+            for pictures and arrays, which lie nowhere.
+        patient: what the file says that its patient is called: a .mat's PID, DICOM's PatientID. Not to be shown.
+    """
+
+    pixels: NDArray[Any]
+    affine: NDArray[np.float64] | None = None
+    patient: str | None = None
+
+
+def read_grey_image(files: Sequence[Path | str] | Path | str, *, mat_key: str = FIGSHARE_IMAGE) -> GreyImage:
+    """Read a file, or the files of a DICOM series in slice order, through MONAI's readers.
+
+    PNG, JPEG, BMP, TIFF, NPY and MAT files hold one slice; NIfTI, NRRD, MHA and DICOM a slice or a volume. A picture
+    whose three colours are the same in every pixel counts as grey.
+
+    Args:
+        files: a file, or the files of a DICOM series in slice order.
+        mat_key: names that lead to the image in a .mat file, see `MatReader`.
+
+    Raises:
+        InputError: when the image cannot be read, is coloured, has other than 2 or 3 dimensions, has pixels that are no
+            real numbers, NaN or infinite, or all the same, or when a series lacks slices.
+    """
+    image = read_segmentation(files, mat_key=mat_key)
+    if (value := image.pixels.flat[0]) == image.pixels.max() and value == image.pixels.min():
+        shown = files if isinstance(files, (str, Path)) else files[0]
+        raise InputError(f"{shown} is constant, every pixel is {value}: replace or remove it.")
+    return image
+
+
+def read_segmentation(files: Sequence[Path | str] | Path | str, *, mat_key: str = FIGSHARE_IMAGE) -> GreyImage:
+    """The same for a segmentation, which may be empty."""
+    paths = [Path(files)] if isinstance(files, (str, Path)) else [Path(file) for file in files]
+    shown = paths[0] if len(paths) == 1 else paths[0].parent
+    if absent := next((path for path in paths if not path.exists()), None):
+        raise InputError(f"{absent} is not there: put the file back, or leave its case out.")
+    try:
+        image = _read(paths, mat_key)
+    except InputError:
+        raise
+    except Exception as error:  # readers raise whatever their library raises
+        raise InputError(f"{shown} cannot be read as an image ({_said(error)}): replace or remove it.") from error
+    return GreyImage(_checked(image.pixels, shown), image.affine, image.patient)
+
+
+def _said(error: Exception) -> str:
+    """An error of a library in one line."""
+    text = " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
+    return text if len(text) <= 160 else text[:160] + " ..."
+
+
+def _read(paths: list[Path], mat_key: str) -> GreyImage:
+    name = paths[0].name.lower()
+    if len(paths) > 1 or is_dicom(paths[0]):
+        return _read_dicom(paths)
+    if name.endswith((".nii", ".nii.gz")):
+        pixels, metadata, _ = _through(NibabelReader(), paths[0])
+        return GreyImage(pixels, metadata["affine"])
+    if name.endswith((".nrrd", ".nhdr", ".mha", ".mhd")):
+        return _read_itk(paths)
+    if name.endswith(".npy"):
+        return GreyImage(_flat(_through(NumpyReader(), paths[0])[0], paths[0]))
+    if name.endswith(".mat"):
+        pixels, metadata, _ = _through(MatReader(key=mat_key), paths[0])
+        return GreyImage(_flat(pixels, paths[0]), patient=metadata.get("PID"))
+    return _read_picture(paths[0])
+
+
+def _through(reader: ImageReader, path: Path) -> tuple[NDArray[Any], dict[str, Any], Any]:
+    image = reader.read(path)
+    pixels, metadata = reader.get_data(image)
+    return pixels, metadata, image
+
+
+def _read_picture(path: Path) -> GreyImage:
+    pixels, metadata, image = _through(PILReader(reverse_indexing=False), path)
+    if (pages := getattr(image, "n_frames", 1)) > 1:
+        raise InputError(f"{path} has {pages} pages; a 2-D grey slice is wanted: save single slices of it first.")
+    if metadata["mode"] == "RGB" and (pixels == pixels[..., :1]).all():
+        pixels = pixels[..., 0]  # many data sets are grey and saved in colour
+    elif metadata["mode"] in COLOUR_MODES:
+        raise InputError(
+            f"{path} is a colour image (mode {metadata['mode']}); grey is wanted: convert it to grey first."
+        )
+    return GreyImage(_flat(pixels, path))
+
+
+def _flat(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
+    """Pixels of a kind of file that holds one slice, without further axes of length 1."""
+    while pixels.ndim > 2 and pixels.shape[-1] == 1:
+        pixels = pixels[..., 0]
+    if pixels.ndim != 2:
+        raise InputError(
+            f"{path} has shape {_times(pixels.shape)}; a 2-D grey slice is wanted: save single slices of it first, or a"
+            " volume as NIfTI, NRRD or MHA, which say how it lies."
+        )
+    return pixels
+
+
+def _times(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _read_dicom(paths: list[Path]) -> GreyImage:
+    """GDCM applies slope and intercept, and turns MONOCHROME1, where 0 is white."""
+    _need_itk(paths[0])
+    image = _read_itk(paths)
+    return GreyImage(image.pixels, image.affine, _patient_of(paths[0]))
+
+
+def _read_itk(paths: list[Path]) -> GreyImage:
+    _need_itk(paths[0])
+    image = itk.imread([str(path) for path in paths] if len(paths) > 1 else str(paths[0]))
+    if (components := image.GetNumberOfComponentsPerPixel()) > 1:
+        raise InputError(
+            f"{paths[0]} has {components} values a pixel, as colour images do; grey is wanted: convert it first."
+        )
+    if len(paths) > 1:
+        _refuse_uneven(image, paths)
+    pixels, metadata = ITKReader().get_data(image)
+    affine = np.eye(4)
+    rank = len(metadata["affine"]) - 1
+    affine[:rank, :rank], affine[:rank, 3] = metadata["affine"][:rank, :rank], metadata["affine"][:rank, rank]
+    return GreyImage(np.array(pixels), affine)  # a copy: the view dies with ITK's image
+
+
+def _need_itk(path: Path) -> None:
+    if not has_itk:
+        raise InputError(f"{path} can be read with ITK, which is not installed: pip install itk-io.")
+    itk.ProcessObject.SetGlobalWarningDisplay(False)  # its warnings name files and stand between progress bars
+
+
+def _patient_of(path: Path) -> str | None:
+    """PatientID of a DICOM file; nothing else of its header is looked at."""
+    source = itk.GDCMImageIO.New(FileName=str(path), LoadPrivateTags=False)
+    source.ReadImageInformation()
+    tags = source.GetMetaDataDictionary()
+    return (str(tags[PATIENT_ID]).strip(" \0") or None) if tags.HasKey(PATIENT_ID) else None
+
+
+def _refuse_uneven(image: Any, paths: list[Path]) -> None:
+    tags = image.GetMetaDataDictionary()
+    key = "ITK_non_uniform_sampling_deviation"
+    deviation = float(tags[key]) if tags.HasKey(key) else 0.0
+    spacing = float(image.GetSpacing()[2])
+    if deviation > UNEVEN * spacing:
+        raise InputError(
+            f"{paths[0].parent} lacks slices of its series, or they lie unevenly ({len(paths)} files, up to"
+            f" {deviation:.1f} mm off a grid of {spacing:.2f} mm): add the missing files, or leave the series out."
+        )
+
+
+def _checked(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
+    while pixels.ndim > 3 and pixels.shape[-1] == 1:
+        pixels = pixels[..., 0]
+    if pixels.ndim not in (2, 3):
+        raise InputError(
+            f"{path} has {pixels.ndim} dimensions ({_times(pixels.shape)}); a slice has 2 and a volume 3: split it into"
+            " a file for each time or modality."
+        )
+    if pixels.dtype.kind not in "buif":
+        raise InputError(f"{path} has pixels of type {pixels.dtype}; real numbers are wanted: save it as such.")
+    if sum(length > 1 for length in pixels.shape) < 2:
+        raise InputError(f"{path} has shape {_times(pixels.shape)}, which is no picture: replace or remove it.")
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels.sum(dtype=np.float64)):
+        raise InputError(f"{path} has pixels that are NaN or infinite: replace them before training.")
+    return pixels
+
+
+def refuse_other_grid(image: GreyImage, path: Path | str, first: GreyImage, first_path: Path | str) -> None:
+    """Refuse an image that does not lie, voxel by voxel, where the first of its case lies.
+
+    Raises:
+        InputError: when shapes differ, or affines by more than a hundredth of a millimetre.
+    """
+    if image.pixels.shape != first.pixels.shape:
+        raise InputError(
+            f"{path} is {_times(image.pixels.shape)} and {first_path} {_times(first.pixels.shape)}: the images of a"
+            " case must lie on one grid, resample them first."
+        )
+    if (image.affine is None) != (first.affine is None) or (
+        image.affine is not None and first.affine is not None and not np.allclose(image.affine, first.affine, atol=1e-2)
+    ):
+        raise InputError(
+            f"{path} lies elsewhere than {first_path} by its affine: the images of a case must lie on one grid,"
+            " register and resample them first."
+        )
