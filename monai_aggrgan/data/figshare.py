@@ -37,14 +37,16 @@ LIST, IMAGES = "slices.csv", "images"
 COLUMNS = ("number", "class", "image")
 WRAPPERS = 2
 """Levels of folders in which archives wrap the .mat files, at most, such as 1512427/brainTumorDataPublic_1-766."""
+ARCHIVE = re.compile(r"brainTumorDataPublic|1512427", re.IGNORECASE)
 NUMBERED = re.compile(r"([1-9]\d{0,3})\.mat", re.IGNORECASE)
 
 
 def is_figshare(root: Path | str) -> bool:
     """Whether a folder is the Figshare set, or a part of it. Opens no file.
 
-    It is when it, or a folder or two in it, has a file called `1.mat` to `3064.mat`; or when it has `slices.csv` and
-    `images` with a folder for each of the three classes.
+    It is when it has a file called `1.mat` to `3064.mat`, directly, in folders with the names of the archives, or in
+    any that come with `cvind.mat`; or `slices.csv` and `images` with a folder for each of the three classes. A folder
+    per class with such files is none: it says itself what the classes are.
 
     Raises:
         InputError: when a folder cannot be read.
@@ -52,7 +54,11 @@ def is_figshare(root: Path | str) -> bool:
     root = Path(root)
     if not root.is_dir():
         return False
-    return _is_jpeg_tree(root) or any(figshare_number(path) is not None for path in _files(root))
+    if _is_jpeg_tree(root):
+        return True
+    folders = {path.parent for path in _files(root) if figshare_number(path) is not None}
+    named = any(folder == root or ARCHIVE.search(folder.name) for folder in folders)
+    return bool(folders) and (named or figshare_folds_file(root) is not None)
 
 
 def list_figshare(

@@ -96,7 +96,7 @@ def _read(paths: list[Path], mat_key: str) -> GreyImage:
     if name.endswith(".npy"):
         return GreyImage(_flat(_through(NumpyReader(), paths[0])[0], paths[0]))
     if name.endswith(".mat"):
-        pixels, metadata, _ = _through(MatReader(key=mat_key), paths[0])
+        pixels, metadata, _ = _through(MatReader(key=mat_key, fields=("PID",)), paths[0])
         return GreyImage(_flat(pixels, paths[0]), patient=metadata.get("PID"))
     return _read_picture(paths[0])
 

@@ -114,7 +114,8 @@ class _Hdf5Node(MatNode):
         return tuple(reversed(self.item.shape))
 
     def field(self, name: str) -> MatNode | None:
-        return _Hdf5Node(self.item[name]) if name in self.names else None
+        there = self.content == STRUCT and not name.startswith("#") and name in self.item
+        return _Hdf5Node(self.item[name]) if there else None
 
     def array(self) -> NDArray[Any]:
         if "MATLAB_empty" in self.item.attrs:
@@ -201,8 +202,8 @@ def _has_complex(value: Any) -> bool:
 
 def _native(array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind == "b":  # MATLAB's logical, which v7.3 stores as bytes
-        return np.ascontiguousarray(array, dtype=np.uint8)
-    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+        return array.astype(np.uint8)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _digits(values: NDArray[Any]) -> str:

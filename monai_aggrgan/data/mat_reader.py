@@ -11,7 +11,7 @@ import numpy as np
 from monai.config import PathLike
 from monai.data import ImageReader
 from monai.transforms.io.array import SUPPORTED_READERS
-from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
+from monai.utils import MetaKeys, SpaceKeys, ensure_tuple, look_up_option
 from numpy.typing import NDArray
 
 from monai_aggrgan.data.mat_file import NUMBERS, STRUCT, TEXT, MatNode, open_mat
@@ -20,6 +20,7 @@ from monai_aggrgan.exceptions import InputError
 __all__ = ["FIGSHARE_IMAGE", "MatImage", "MatReader", "read_mat_header", "read_mat_vector"]
 
 FIGSHARE_IMAGE = "cjdata/image"
+FIELDS = ("label", "PID", "border", "mask")
 SHOWN_NAMES = 8
 
 
@@ -59,15 +60,18 @@ class MatReader(ImageReader):
     Args:
         key: names of the structs, and last of the variable, that lead to the image, separated by `/`. The default is
             that of the Figshare brain tumour set.
+        fields: which of the metadata are read; the mask takes as long as the image.
 
     Raises:
         InputError: when `key` is empty.
+        ValueError: when a field is none of the four.
     """
 
-    def __init__(self, *, key: str = FIGSHARE_IMAGE) -> None:
+    def __init__(self, *, key: str = FIGSHARE_IMAGE, fields: Sequence[str] = FIELDS) -> None:
         super().__init__()
         _parts(key)
         self.key = key
+        self.fields = tuple(look_up_option(field, FIELDS) for field in fields)
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Whether the name, or all names of a list, end in `.mat`, in any case."""
@@ -83,7 +87,7 @@ class MatReader(ImageReader):
         """
         if kwargs:
             raise TypeError(f"MatReader.read has no options, got {', '.join(kwargs)}")
-        images = [_read_image(Path(name), self.key) for name in ensure_tuple(data)]
+        images = [_read_image(Path(name), self.key, self.fields) for name in ensure_tuple(data)]
         return images if len(images) > 1 else images[0]
 
     def get_data(self, img: Any) -> tuple[NDArray[Any], dict[str, Any]]:
@@ -132,7 +136,7 @@ def read_mat_header(path: Path | str, *, key: str = FIGSHARE_IMAGE) -> dict[str,
     path = Path(path)
     with open_mat(path) as root:
         struct, _ = _find_image(root, path, key)
-        return _header(struct, path, key)
+        return _header(struct, path, key, ("label", "PID"))
 
 
 def read_mat_vector(path: Path | str, *, key: str) -> NDArray[Any]:
@@ -182,13 +186,15 @@ def _find_image(root: MatNode, path: Path, key: str) -> tuple[MatNode, MatNode]:
     return struct, node
 
 
-def _read_image(path: Path, key: str) -> MatImage:
+def _read_image(path: Path, key: str, fields: Sequence[str]) -> MatImage:
     with open_mat(path) as root:
         struct, node = _find_image(root, path, key)
-        metadata = _header(struct, path, key)
-        if (border := _beside(struct, "tumorBorder", NUMBERS, path, key)) is not None:
+        metadata = _header(struct, path, key, fields)
+        border = _beside(struct, "tumorBorder", NUMBERS, path, key) if "border" in fields else None
+        if border is not None:
             metadata["border"] = _border(border, path)
-        if (mask := _beside(struct, "tumorMask", NUMBERS, path, key)) is not None:
+        mask = _beside(struct, "tumorMask", NUMBERS, path, key) if "mask" in fields else None
+        if mask is not None:
             if mask.shape != node.shape:
                 sizes = f"a mask of {_times(mask.shape)} pixels and an image of {_times(node.shape)}"
                 raise InputError(f"{path} has {sizes}: replace or remove the file.")
@@ -196,11 +202,12 @@ def _read_image(path: Path, key: str) -> MatImage:
         return MatImage(path, node.array(), metadata)
 
 
-def _header(struct: MatNode, path: Path, key: str) -> dict[str, Any]:
+def _header(struct: MatNode, path: Path, key: str, fields: Sequence[str]) -> dict[str, Any]:
     header: dict[str, Any] = {}
-    if (label := _beside(struct, "label", NUMBERS, path, key)) is not None:
+    label = _beside(struct, "label", NUMBERS, path, key) if "label" in fields else None
+    if label is not None:
         header["label"] = _whole_number(label, path)
-    patient = _beside(struct, "PID", TEXT, path, key)
+    patient = _beside(struct, "PID", TEXT, path, key) if "PID" in fields else None
     if patient is not None and (text := patient.text().strip(" \0")):
         header["PID"] = text
     return header

@@ -1,15 +1,17 @@
-"""Slices of cases, each case read and cut once and then kept in a folder."""
+"""Slices of cases: each case is read and cut once, and then kept in a folder."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import Dataset
+from numpy.typing import NDArray
 
 from monai_aggrgan.data.cases import Case
 from monai_aggrgan.data.grey_image import GreyImage, read_grey_image, read_segmentation, refuse_other_grid
@@ -18,31 +20,49 @@ from monai_aggrgan.data.mat_reader import FIGSHARE_IMAGE
 from monai_aggrgan.exceptions import InputError
 from monai_aggrgan.transforms.cut_slices import CutSlices, Slice
 
-__all__ = ["CaseSlices", "Row", "case_key", "files_of", "fingerprint"]
+__all__ = ["CaseSlices", "KeptCase", "Row", "case_key", "files_of", "fingerprint"]
 
 LAYOUT = 1
-"""Of what is kept; another number makes what was kept before unknown."""
+"""Of the parts; another number makes what was kept before unknown."""
 Row = dict[str, Any]
+Halves = NDArray[np.float16]
 
 
-class CaseSlices(Dataset["list[Row] | InputError"]):
-    """A case by its index: a manifest row for each of its slices, or the sentence that says why it cannot be used.
+@dataclass(frozen=True)
+class KeptCase:
+    """Where the slices of a case are kept.
 
-    The slices themselves are kept, half-precision, in one file a case, which appears whole or not at all and is found
-    again as long as the case's files (size, time of change) and the options are the same. MONAI's PersistentDataset
-    does nearly this; but it moves its files across file systems, where a kill leaves halves that it then cannot load.
+    Attributes:
+        part: file in the folder of `CaseSlices`.
+        start: index of its first slice in that file.
+        rows: what the manifest says of each slice.
+    """
+
+    part: str
+    start: int
+    rows: list[Row]
+
+
+class CaseSlices:
+    """Reads cases and keeps their slices, half-precision, several cases in one file, a part.
+
+    Parts appear whole or not at all. A case is found again as long as its files (size, time of change) and the options
+    are the same. MONAI's PersistentDataset does nearly this; but it has a file for each item, and moves it across file
+    systems, where a kill leaves halves that it then cannot load.
 
     Args:
         cases: of the data set.
+        fingerprints: of the cases, see `fingerprint`.
         cut: makes their slices.
         options: those of `cut`, as plain JSON values.
-        folder: where slices are kept.
+        folder: where slices are kept; it is made.
         mat_key: names that lead to the image in a .mat file.
     """
 
     def __init__(
         self,
         cases: Sequence[Case],
+        fingerprints: Sequence[str],
         cut: CutSlices,
         *,
         options: Mapping[str, Any],
@@ -50,48 +70,73 @@ class CaseSlices(Dataset["list[Row] | InputError"]):
         mat_key: str = FIGSHARE_IMAGE,
     ) -> None:
         self.cases, self.cut, self.folder, self.mat_key = cases, cut, Path(folder), mat_key
-        self._options = json.dumps([LAYOUT, mat_key, dict(options)], sort_keys=True)
+        how = json.dumps([LAYOUT, mat_key, dict(options)], sort_keys=True)
+        self._keys = [sha256_of(f"{case} {how}".encode())[:32] for case in fingerprints]
+        self.folder.mkdir(parents=True, exist_ok=True)
 
-    def __len__(self) -> int:
-        return len(self.cases)
+    def kept(self) -> dict[int, KeptCase]:
+        """Index of a case -> its slices, of all cases that were read before."""
+        index_of = {key: index for index, key in enumerate(self._keys)}
+        found = {}
+        for path in self._parts():
+            start = 0
+            for key, rows in _read_contents(path):
+                if key in index_of:
+                    found[index_of[key]] = KeptCase(path.name, start, rows)
+                start += len(rows)
+        return found
 
-    def __getitem__(self, index: int) -> list[Row] | InputError:
+    def read(self, indices: Sequence[int]) -> list[KeptCase | InputError]:
+        """Read some cases and keep them as one part; what was read before an interruption is kept as well.
+
+        Returns:
+            For each where it is kept, or the sentence that says why it cannot be used.
+        """
+        part = f"{sha256_of(' '.join(self._keys[index] for index in indices).encode())[:32]}.npy"
+        halves: list[Halves] = []
+        contents: list[tuple[str, list[Row]]] = []
+        results: list[KeptCase | InputError] = []
         try:
-            rows: list[Row] = json.loads(self._kept(index)["rows"])
-        except InputError as error:
-            return error
-        return rows
+            for index in indices:
+                try:
+                    images, rows = self._make(self.cases[index])
+                except InputError as error:
+                    results.append(error)
+                    continue
+                results.append(KeptCase(part, sum(map(len, halves)), rows))
+                halves.append(images)
+                contents.append((self._keys[index], rows))
+        finally:
+            if halves:
+                self._write(part, np.concatenate(halves), contents)
+        return results
 
-    def images(self, index: int) -> Tensor:
-        """The slices of a case, (N, 1, size, size) float16 in [0, 1], in the order of its rows."""
-        images: Tensor = self._kept(index)["images"]
+    def images(self, part: str, indices: Sequence[int]) -> Halves:
+        """Slices of a part, (N, 1, size, size) in [0, 1]."""
+        images: Halves = np.load(self.folder / part, allow_pickle=False)[list(indices)]
         return images
 
-    def path(self, index: int) -> Path:
-        """The file in which the slices of a case are kept."""
-        told = f"{fingerprint(self.cases[index])} {self._options}"
-        return self.folder / f"{sha256_of(told.encode())[:32]}.pt"
+    def forget_others(self, used: Iterable[str]) -> None:
+        """Remove the parts that are not used, of files and options that are no longer."""
+        for path in {*self._parts()}.difference(self.folder / part for part in used):
+            path.unlink()
 
-    def _kept(self, index: int) -> dict[str, Any]:
-        path = self.path(index)
-        if not path.is_file():
-            return self._make(self.cases[index], path)
-        kept: dict[str, Any] = torch.load(path, weights_only=True)
-        return kept
+    def _parts(self) -> Iterator[Path]:
+        return self.folder.glob("[!.]*.npy")
 
-    def _make(self, case: Case, path: Path) -> dict[str, Any]:
+    def _write(self, part: str, halves: Halves, contents: list[tuple[str, list[Row]]]) -> None:
+        with whole_file(self.folder / part) as partial, partial.open("wb") as file:
+            np.save(file, halves)
+            np.save(file, np.frombuffer(json.dumps(contents).encode(), dtype=np.uint8))
+
+    def _make(self, case: Case) -> tuple[Halves, list[Row]]:
         images = {name: self._read(case, name) for name in case["images"]}
         label = None if case["label"] is None else read_segmentation(case["label"], mat_key=self.mat_key)
         _refuse_other_grids(case, images, label)
         slices = self._cut(case, images, label)
         patient = case["patient"] or next((image.patient for image in images.values() if image.patient), None)
-        halves = torch.stack([slice_.image for slice_ in slices]).half()
-        rows = [_row(case, patient, slice_, half) for slice_, half in zip(slices, halves, strict=True)]
-        made = {"images": halves, "rows": json.dumps(rows)}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as partial:
-            torch.save(made, partial)
-        return made
+        halves = torch.stack([slice_.image for slice_ in slices]).half().numpy()
+        return halves, [_row(case, patient, slice_, half) for slice_, half in zip(slices, halves, strict=True)]
 
     def _read(self, case: Case, class_name: str) -> GreyImage:
         files = case["images"][class_name]
@@ -110,6 +155,16 @@ class CaseSlices(Dataset["list[Row] | InputError"]):
             raise InputError(f"{shown}: {error}") from error
 
 
+def _read_contents(path: Path) -> list[tuple[str, list[Row]]]:
+    """Key and rows of each case in a part, in its order."""
+    with path.open("rb") as file:
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        file.seek(int(np.prod(shape)) * dtype.itemsize, os.SEEK_CUR)
+        contents: list[tuple[str, list[Row]]] = json.loads(np.load(file, allow_pickle=False).tobytes())
+    return contents
+
+
 def _refuse_other_grids(case: Case, images: Mapping[str, GreyImage], label: GreyImage | None) -> None:
     first, *others = images
     for name in others:
@@ -118,7 +173,7 @@ def _refuse_other_grids(case: Case, images: Mapping[str, GreyImage], label: Grey
         refuse_other_grid(label, case["label"], images[first], case["images"][first][0])
 
 
-def _row(case: Case, patient: str | None, slice_: Slice, half: Tensor) -> Row:
+def _row(case: Case, patient: str | None, slice_: Slice, half: NDArray[np.float16]) -> Row:
     """What the manifest says of a slice; of the patient only a pseudonym, which who has the data can make as well."""
     name = case["name"] if slice_.index is None else f"{case['name']} {slice_.index}"
     return {
@@ -132,7 +187,7 @@ def _row(case: Case, patient: str | None, slice_: Slice, half: Tensor) -> Row:
         "spacing": "" if slice_.spacing is None else "x".join(f"{length:.4g}" for length in slice_.spacing),
         "low": float(f"{slice_.low:.6g}"),
         "high": float(f"{slice_.high:.6g}"),
-        "sha256": sha256_of(half.numpy().tobytes()),
+        "sha256": sha256_of(half.tobytes()),
     }
 
 
@@ -141,10 +196,10 @@ def case_key(case: Case) -> str:
     return f"{'+'.join(case['images'])}/{case['name']}"
 
 
-def files_of(case: Case) -> list[Path]:
+def files_of(case: Case) -> list[str]:
     """All files of a case."""
-    images = [Path(file) for files in case["images"].values() for file in files]
-    return images if case["label"] is None else [*images, Path(case["label"])]
+    images = [file for files in case["images"].values() for file in files]
+    return images if case["label"] is None else [*images, case["label"]]
 
 
 def fingerprint(case: Case) -> str:
@@ -152,7 +207,7 @@ def fingerprint(case: Case) -> str:
     stamps = []
     for path in files_of(case):
         try:
-            status = path.stat()
+            status = os.stat(path)
         except OSError:
             stamps.append("absent")
         else:

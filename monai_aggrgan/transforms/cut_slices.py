@@ -166,23 +166,16 @@ class CutSlices(Transform):
         indices: list[int],
         range_: tuple[float, float],
     ) -> list[Slice]:
-        ranges = [self._range(stack[index]) if self.intensity == "slice" else range_ for index in indices]
-        scaled = torch.stack(
-            [
-                scale_to_unit(stack[index], low=low, high=high)
-                for index, (low, high) in zip(indices, ranges, strict=True)
-            ]
-        )
-        for index, image in zip(indices, scaled, strict=True):
-            if image.min() == image.max():
+        made = []
+        for index in indices:
+            low, high = self._range(stack[index]) if self.intensity == "slice" else range_
+            image = scale_to_unit(stack[index], low=low, high=high)
+            if torch.equal(*torch.aminmax(image)):
                 raise InputError(f"Slice {index} is constant between what becomes 0 and 1: leave it out.")
-        resized = resize_square(scaled[:, None], size=self.size, spacing=spacing)
-        shape = (stack.shape[1], stack.shape[2])
-        placed = [index if len(stack) > 1 else None for index in indices]
-        return [
-            Slice(class_name, image, index, shape, spacing, *between)
-            for image, index, between in zip(resized, placed, ranges, strict=True)
-        ]
+            resized = resize_square(image[None], size=self.size, spacing=spacing)
+            shape = (stack.shape[1], stack.shape[2])
+            made.append(Slice(class_name, resized, index if len(stack) > 1 else None, shape, spacing, low, high))
+        return made
 
 
 def _number(value: object) -> bool:

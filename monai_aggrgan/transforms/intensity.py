@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from monai.transforms import ScaleIntensityRange
-from monai.utils import convert_to_tensor
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -26,11 +25,30 @@ def unit_range(pixels: NDArray[Any], *, lower: float = 0.5, upper: float = 99.5)
     """
     if pixels.dtype == np.uint8:
         return 0.0, 255.0
-    numbers = pixels.view(np.uint8) if pixels.dtype == bool else pixels
-    low, high = np.percentile(numbers.ravel(order="K"), (lower, upper))
+    low, high = _percentiles(pixels.ravel(order="K"), (lower, upper))
     if low == high:
         low, high = pixels.min(), pixels.max()
     return float(low), float(high)
+
+
+def _percentiles(numbers: NDArray[Any], shares: tuple[float, float]) -> NDArray[np.float64]:
+    """Those of `np.percentile`; of whole numbers of 16 bits at most by counting them, which is much faster."""
+    if numbers.dtype.kind not in "iub" or numbers.dtype.itemsize > 2:
+        return np.percentile(numbers, shares)
+    counts, smallest = _counts(numbers)
+    places = np.array(shares) / 100 * (numbers.size - 1)
+    up_to = counts.cumsum()
+    below, above = (up_to.searchsorted(place, side="right") for place in (np.floor(places), np.ceil(places)))
+    return smallest + below + (above - below) * (places % 1)
+
+
+def _counts(numbers: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
+    """How often each value occurs, from the smallest that the type has, and that one."""
+    native = numbers.astype(numbers.dtype.newbyteorder("="), copy=False)
+    if native.dtype.kind != "i":
+        return np.bincount(native.view(f"u{native.dtype.itemsize}")), 0
+    half = 2 ** (8 * native.dtype.itemsize - 1)
+    return np.roll(np.bincount(native.view(f"u{native.dtype.itemsize}"), minlength=2 * half), half), -half
 
 
 def scale_to_unit(pixels: NDArray[Any], *, low: float, high: float) -> Tensor:
@@ -42,6 +60,8 @@ def scale_to_unit(pixels: NDArray[Any], *, low: float, high: float) -> Tensor:
         high: the same as `low` for a constant image, which becomes 0.
     """
     if low == high:
-        return convert_to_tensor(np.zeros(pixels.shape, dtype=np.float32))
-    scale = ScaleIntensityRange(low, high, b_min=0.0, b_max=1.0, clip=True)
-    return convert_to_tensor(scale(np.ascontiguousarray(pixels, dtype=np.float32)), track_meta=False)
+        return torch.zeros(pixels.shape)
+    numbers = torch.from_numpy(np.array(pixels, dtype=np.float32, order="C"))
+    if pixels.dtype == np.uint8 and (low, high) == (0, 255):
+        return numbers.div_(high)  # nothing lies outside
+    return numbers.sub_(low).div_(high - low).clamp_(0, 1)

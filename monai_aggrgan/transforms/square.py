@@ -23,7 +23,9 @@ def resize_square(images: Tensor, *, size: int, spacing: tuple[float, float] | N
     side = max(height * row, width * column)
     rows, columns = round(side / row), round(side / column)
     top, left = (rows - height) // 2, (columns - width) // 2
-    square = F.pad(images, (left, columns - width - left, top, rows - height - top))
+    square = images
+    if (rows, columns) != (height, width):
+        square = F.pad(images, (left, columns - width - left, top, rows - height - top))
     if (rows, columns) == (size, size):
         return square
     flat = square.reshape(-1, 1, rows, columns)

@@ -231,7 +231,16 @@ def test_an_image_that_is_not_there_is_listed_all_the_same(jpegs):
     assert len(list_figshare(jpegs)) == 16
 
 
-@pytest.mark.parametrize("places", [["1.mat"], ["a/3064.mat"], ["a/b/7.MAT", "x.txt"], ["cvind.mat", "b/12.mat"]])
+@pytest.mark.parametrize(
+    "places",
+    [
+        ["1.mat"],
+        ["brainTumorDataPublic_2299-3064/3064.mat"],
+        ["1512427/brainTumorDataPublic_1-766/7.MAT", "x.txt"],
+        ["cvind.mat", "b/12.mat"],
+        ["a/cvind.mat", "a/b/12.mat"],
+    ],
+)
 def test_numbered_files_are_the_set_by_their_names(tmp_path, places):
     for place in places:
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
@@ -246,7 +255,6 @@ def test_numbered_files_are_the_set_by_their_names(tmp_path, places):
         ["cvind.mat"],
         ["0.mat", "3065.mat", "01.mat", "a1.mat", "1.mat.png"],
         ["__MACOSX/1.mat", "._1.mat", ".hidden/1.mat"],
-        ["a/b/c/1.mat"],
         ["1.mat/a.png"],
         ["glioma/1.jpg", "meningioma/2.jpg", "pituitary/3.jpg"],
         ["slices.csv", "images/glioma/1.jpg", "images/meningioma/2.jpg"],
@@ -260,6 +268,14 @@ def test_other_folders_are_not_the_set(tmp_path, places):
     assert not is_figshare(tmp_path) and not is_figshare(tmp_path / "absent")
     with pytest.raises(InputError, match=r"has no slice of the Figshare set in it: neither 1\.mat to 3064\.mat"):
         list_figshare(tmp_path)
+
+
+@pytest.mark.parametrize("places", [["glioma/1.mat", "mine/1.mat"], ["a/3064.mat"], ["a/b/c/1.mat"]])
+def test_folders_of_classes_with_numbered_files_are_not_the_set(tmp_path, places):
+    for place in places:
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_bytes(b"")
+    assert not is_figshare(tmp_path)
 
 
 def test_the_jpeg_tree_is_the_set(jpegs):

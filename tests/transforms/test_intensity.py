@@ -88,3 +88,15 @@ def test_the_range_is_in_the_files_units():
 def test_a_given_range_clips_what_lies_beyond():
     pixels = np.array([-1000, -160, 40, 240, 3000], np.int16)
     assert scale_to_unit(pixels, low=-160, high=240).tolist() == [0, 0, 0.5, 1, 1]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", ">i2", ">u2", "bool"])
+@pytest.mark.parametrize("size", [2, 7, 10, 33])
+def test_counting_gives_numpys_percentiles(dtype, size):
+    random = np.random.default_rng(size)
+    limits = (0, 2) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max + 1)
+    pixels = random.integers(*limits, (size, size)).astype(dtype)
+    for shares in ((0.5, 99.5), (0, 100), (25, 75), (10, 33.3)):
+        expected = np.percentile(pixels.astype(np.float64), shares)
+        if expected[0] < expected[1] and dtype != "uint8":
+            assert unit_range(pixels, lower=shares[0], upper=shares[1]) == pytest.approx(tuple(expected), abs=1e-9)

@@ -1,0 +1,59 @@
+"""The cases of a study's data set, whatever its layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from monai_aggrgan.data.brats import is_brats, list_brats
+from monai_aggrgan.data.cases import Case, select_classes
+from monai_aggrgan.data.class_folders import list_class_folders
+from monai_aggrgan.data.csv_datalist import read_csv_datalist
+from monai_aggrgan.data.decathlon import read_decathlon_datalist
+from monai_aggrgan.data.figshare import is_figshare, list_figshare
+from monai_aggrgan.exceptions import InputError
+from monai_aggrgan.stages.settings import StudySettings
+
+__all__ = ["Damaged", "list_cases"]
+
+Damaged = list[tuple[Path, InputError]]
+"""Files of which it cannot be told what case they are, and why."""
+
+
+def list_cases(settings: StudySettings) -> tuple[list[Case], Damaged]:
+    """The cases of the classes that are asked for; and, where bad ones are to be skipped, files that cannot be listed.
+
+    Raises:
+        InputError: when there are none, a list is wrong, or a class or case has a name that cannot be used.
+    """
+    damaged: Damaged = []
+    cases = select_classes(_list_all(settings, damaged), settings.classes)
+    _refuse_unusable_names(cases)
+    return cases, damaged
+
+
+def _list_all(settings: StudySettings, damaged: Damaged) -> list[Case]:
+    if settings.datalist is not None:
+        is_json = settings.datalist.suffix.lower() == ".json"
+        return (read_decathlon_datalist if is_json else read_csv_datalist)(settings.datalist, root=settings.dataset_dir)
+    root = settings.dataset_dir or Path()
+    layout = settings.layout
+    if layout == "auto":
+        layout = "brats" if is_brats(root) else "figshare" if is_figshare(root) else "class_folders"
+    if layout == "figshare":
+        return list_figshare(root, damaged=damaged if settings.on_error == "skip" else None)
+    return (list_brats if layout == "brats" else list_class_folders)(root)
+
+
+def _refuse_unusable_names(cases: list[Case]) -> None:
+    for name in {name for case in cases for name in case["images"]}:
+        if not name or name in (".", "..") or set(name) & set('/\\:*?"<>|\0') or name[0] in "$@%":
+            raise InputError(
+                f"'{name}' cannot be the name of a class, for it names folders and stands in configs: rename it."
+            )
+    by_name: dict[str, str] = {}
+    for case in cases:
+        for class_name, files in case["images"].items():
+            name = f"{class_name}/{case['name']}"
+            if other := by_name.get(name):
+                raise InputError(f"{other} and {files[0]} would both be image {name}: rename or remove one of them.")
+            by_name[name] = files[0]
