@@ -20,7 +20,7 @@ from monai_aggrgan.data.mat_reader import FIGSHARE_IMAGE
 from monai_aggrgan.exceptions import InputError
 from monai_aggrgan.transforms.cut_slices import CutSlices, Slice
 
-__all__ = ["CaseSlices", "KeptCase", "Row", "case_key", "files_of", "fingerprint"]
+__all__ = ["CaseSlices", "KeptCase", "Row", "case_key", "files_of", "fingerprint", "pseudonym"]
 
 LAYOUT = 1
 """Of the parts; another number makes what was kept before unknown."""
@@ -134,7 +134,7 @@ class CaseSlices:
         label = None if case["label"] is None else read_segmentation(case["label"], mat_key=self.mat_key)
         _refuse_other_grids(case, images, label)
         slices = self._cut(case, images, label)
-        patient = case["patient"] or next((image.patient for image in images.values() if image.patient), None)
+        patient = next((image.patient for image in images.values() if image.patient), None)
         halves = torch.stack([slice_.image for slice_ in slices]).half().numpy()
         return halves, [_row(case, patient, slice_, half) for slice_, half in zip(slices, halves, strict=True)]
 
@@ -156,12 +156,15 @@ class CaseSlices:
 
 
 def _read_contents(path: Path) -> list[tuple[str, list[Row]]]:
-    """Key and rows of each case in a part, in its order."""
-    with path.open("rb") as file:
-        np.lib.format.read_magic(file)
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        file.seek(int(np.prod(shape)) * dtype.itemsize, os.SEEK_CUR)
-        contents: list[tuple[str, list[Row]]] = json.loads(np.load(file, allow_pickle=False).tobytes())
+    """Key and rows of each case in a part, in its order; nothing where the part is damaged, as by a full disk."""
+    try:
+        with path.open("rb") as file:
+            np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            file.seek(int(np.prod(shape)) * dtype.itemsize, os.SEEK_CUR)
+            contents: list[tuple[str, list[Row]]] = json.loads(np.load(file, allow_pickle=False).tobytes())
+    except (OSError, EOFError, ValueError):
+        return []
     return contents
 
 
@@ -174,13 +177,12 @@ def _refuse_other_grids(case: Case, images: Mapping[str, GreyImage], label: Grey
 
 
 def _row(case: Case, patient: str | None, slice_: Slice, half: NDArray[np.float16]) -> Row:
-    """What the manifest says of a slice; of the patient only a pseudonym, which who has the data can make as well."""
+    """What the manifest says of a slice, as far as its files tell."""
     name = case["name"] if slice_.index is None else f"{case['name']} {slice_.index}"
     return {
         "id": f"{slice_.class_name}/{sha256_of(name.encode())[:10]}",
         "class_name": slice_.class_name,
-        "patient": "" if patient is None else "p-" + sha256_of(patient.encode())[:12],
-        "fold": case["fold"] or "",
+        "patient": pseudonym(patient),
         "slice": "" if slice_.index is None else slice_.index,
         "height": slice_.shape[0],
         "width": slice_.shape[1],
@@ -189,6 +191,11 @@ def _row(case: Case, patient: str | None, slice_: Slice, half: NDArray[np.float1
         "high": float(f"{slice_.high:.6g}"),
         "sha256": sha256_of(half.tobytes()),
     }
+
+
+def pseudonym(patient: str | None) -> str:
+    """What stands for a patient in all that is written; who has the data can make it as well. Empty where unknown."""
+    return "" if patient is None else "p-" + sha256_of(patient.encode())[:12]
 
 
 def case_key(case: Case) -> str:
@@ -203,7 +210,7 @@ def files_of(case: Case) -> list[str]:
 
 
 def fingerprint(case: Case) -> str:
-    """Another text when the case or one of its files is another, by size and time of change."""
+    """Another text when a file of the case is another, by name, size or time of change; patient and fold are none."""
     stamps = []
     for path in files_of(case):
         try:
@@ -212,4 +219,4 @@ def fingerprint(case: Case) -> str:
             stamps.append("absent")
         else:
             stamps.append(f"{status.st_size} {status.st_mtime_ns}")
-    return json.dumps([case, stamps], sort_keys=True)
+    return json.dumps([case["name"], case["images"], case["label"], stamps])

@@ -43,7 +43,7 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
         name="prepare",
         folder=settings.stage_dir("prepare"),
         settings={
-            "files": sha256_of("\n".join(fingerprints).encode()),
+            "files": sha256_of(repr([(case["patient"], case["fold"]) for case in cases] + fingerprints).encode()),
             "held_out_fraction": settings.held_out_fraction if settings.held_out_fold is None else None,
             "held_out_fold": settings.held_out_fold,
             "mixed_sizes": settings.mixed_sizes,

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from monai_aggrgan.data.cases import Case
 from monai_aggrgan.exceptions import InputError
-from monai_aggrgan.stages.case_slices import CaseSlices, KeptCase, Row, files_of
+from monai_aggrgan.stages.case_slices import CaseSlices, KeptCase, Row, files_of, pseudonym
 from monai_aggrgan.stages.settings import StudySettings
 
 __all__ = ["left_out_row", "read_cases"]
@@ -59,7 +59,9 @@ def read_cases(slices: CaseSlices, settings: StudySettings) -> tuple[list[Row], 
 def _rows(case: Case, index: int, kept: KeptCase, settings: StudySettings) -> Iterator[Row]:
     sources = {name: _source(_path(case, name), name, settings) for name in case["images"]}
     for place, row in enumerate(kept.rows, kept.start):
-        yield {**row, "source": sources[row["class_name"]], "case": index, "part": kept.part, "place": place}
+        patient = pseudonym(case["patient"]) or row["patient"]
+        at = {"source": sources[row["class_name"]], "case": index, "part": kept.part, "place": place}
+        yield {**row, "patient": patient, "fold": case["fold"] or "", **at}
 
 
 class _Groups(Dataset[list["KeptCase | InputError"]]):

@@ -357,6 +357,28 @@ def test_a_decathlon_list_with_patients_and_folds(volumes):
     assert len({row["patient"] for row in rows}) == 5
 
 
+def test_other_patients_in_the_list_read_nothing_again(volumes, reads):
+    def listed(patients: int) -> dict[str, str]:
+        paths = sorted((volumes / "t1").rglob("*.nii.gz"))
+        lines = [f"{path.relative_to(volumes)},t1,P{number % patients}" for number, path in enumerate(paths)]
+        (volumes / "list.csv").write_text("\n".join(["image,class,patient_id", *lines]), encoding="utf-8")
+        rows = prepared(volumes, datalist=volumes / "list.csv")
+        return {row["id"]: row["patient"] for row in rows}
+
+    before, after = listed(5), listed(4)
+    assert before != after and len({*before.values()}) == 5 and len({*after.values()}) == 4
+    assert len(reads) == 10
+
+
+def test_what_is_kept_and_damaged_is_read_again(volumes, reads):
+    rows = prepared(volumes)
+    for path in (volumes.parent / "study" / "prepare_cache").iterdir():
+        path.write_bytes(path.read_bytes()[:-40])
+    shutil.rmtree(volumes.parent / "study" / "prepare")
+    assert prepared(volumes) == rows
+    assert len(reads) == 40
+
+
 def test_what_the_data_are_is_told_before_the_training(volumes, caplog):
     caplog.set_level(logging.INFO)
     prepared(volumes)
