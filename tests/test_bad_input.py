@@ -229,6 +229,23 @@ def test_a_file_that_may_not_be_read(slices, monkeypatch):
     assert sentence.count("0.png") == 1
 
 
+def test_a_folder_that_may_not_be_read(slices, monkeypatch):
+    """Root may read everything, so the operating system's answer is made here."""
+    save(slices / "a" / "Doe" / "0.png", grey())
+    scan = os.scandir
+
+    def denied(folder):
+        if Path(folder).name == "Doe":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    refused(study(slices).run, r"a/Doe cannot be read \(Permission denied\): get the right to read it, or leave it out")
+    study(slices, on_error="skip").run("prepare")
+    (left_out,) = read_manifest(slices.parent / "study" / "prepare", name="left_out.csv")
+    assert left_out["source"] == "a/Doe" and left_out["reason"].startswith("a/Doe cannot be read")
+
+
 def test_folds_that_class_folders_do_not_have(slices):
     refused(study(slices, held_out_fold=1).run, "a/0 has no fold: fill the fold column of --datalist .*, or omit")
 

@@ -24,10 +24,11 @@ __all__ = ["list_class_folders"]
 logger = logging.getLogger(__name__)
 
 LABEL_STEM = re.compile(r"(.+)[-_.](seg|label|mask)", re.IGNORECASE)
+Damaged = list[tuple[Path, InputError]]
 SIDES = ("train", "training", "test", "testing", "val", "valid", "validation")
 
 
-def list_class_folders(root: Path | str) -> list[Case]:
+def list_class_folders(root: Path | str, *, damaged: list[tuple[Path, InputError]] | None = None) -> list[Case]:
     """Every image of a folder that has one folder per class; folds are not known.
 
     A folder in a class folder is a patient of that name, to whom all files at any depth below it belong; the patients
@@ -37,6 +38,10 @@ def list_class_folders(root: Path | str) -> list[Case]:
     A case's name is its path from the class folder, without suffix. That of a series is its folder's path, with `/2`,
     `/3` ... for the folder's further series, or directly in the class folder the stem of its first file by name.
     Links to folders are followed, but not to one in which the link itself lies.
+
+    Args:
+        root: the folder.
+        damaged: is filled with the folders in class folders that cannot be read, and why; None to refuse them.
 
     Returns:
         Cases of one class, in order of the names of classes, folders and files; in a folder, series come last.
@@ -54,13 +59,14 @@ def list_class_folders(root: Path | str) -> list[Case]:
     if all(folder.name.lower() in SIDES for folder in folders):
         names = ", ".join(folder.name for folder in folders)
         raise InputError(f"{root} has sides of a split for classes ({names}): --dataset_dir must name one of them.")
-    return [case for folder in folders for case in _list_class(folder)]
+    return [case for folder in folders for case in _list_class(folder, damaged)]
 
 
-def _list_class(class_folder: Path) -> list[Case]:
+def _list_class(class_folder: Path, damaged: Damaged | None) -> list[Case]:
     cases: list[Case] = []
     left_out: list[Path] = []
-    for folder, files in _walk(class_folder, above=frozenset({class_folder.parent.resolve(), class_folder.resolve()})):
+    above = frozenset({class_folder.parent.resolve(), class_folder.resolve()})
+    for folder, files in _walk(class_folder, above=above, damaged=damaged):
         images = [path for path in files if is_image(path)]
         labels = _labels(images)
         chosen = {label for found in labels.values() for label in found}
@@ -78,13 +84,19 @@ def _list_class(class_folder: Path) -> list[Case]:
     return cases
 
 
-def _walk(folder: Path, *, above: frozenset[Path]) -> Iterator[tuple[Path, list[Path]]]:
+def _walk(folder: Path, *, above: frozenset[Path], damaged: Damaged | None) -> Iterator[tuple[Path, list[Path]]]:
     """A folder and all below it, each with its files; `above` are the folders in which it lies, and itself."""
-    folders, files = folders_and_files(folder)
+    try:
+        folders, files = folders_and_files(folder)
+    except InputError as error:
+        if damaged is None:
+            raise
+        damaged.append((folder, error))
+        return
     yield folder, files
     for inner in folders:
         if inner.resolve() not in above:
-            yield from _walk(inner, above=above | {inner.resolve()})
+            yield from _walk(inner, above=above | {inner.resolve()}, damaged=damaged)
 
 
 def _labels(images: list[Path]) -> dict[str, list[Path]]:

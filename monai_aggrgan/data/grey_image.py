@@ -21,7 +21,7 @@ __all__ = ["GreyImage", "read_grey_image", "read_segmentation", "refuse_other_gr
 itk, has_itk = optional_import("itk")
 
 COLOUR_MODES = ("RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "P", "PA", "LA", "La")
-PATIENT_ID = "0010|0020"
+PATIENT_ID, ORIENTATION = "0010|0020", "0020|0037"
 UNEVEN = 0.05
 """Largest deviation of a DICOM slice from its place on an even grid, as a share of the spacing."""
 
@@ -139,8 +139,15 @@ def _times(shape: Sequence[int]) -> str:
 def _read_dicom(paths: list[Path]) -> GreyImage:
     """GDCM applies slope and intercept, and turns MONOCHROME1, where 0 is white."""
     _need_itk(paths[0])
+    headers = [_header_of(path) for path in paths]
+    directions = [np.array(header[ORIENTATION].split("\\"), float) for header in headers if ORIENTATION in header]
+    if any(not np.allclose(direction, directions[0], atol=1e-2) for direction in directions):
+        raise InputError(
+            f"{paths[0].parent} has a series of {len(paths)} slices in several orientations, as localizers do: leave it"
+            " out, or put the files of each orientation into a folder of its own."
+        )
     image = _read_itk(paths)
-    return GreyImage(image.pixels, image.affine, _patient_of(paths[0]))
+    return GreyImage(image.pixels, image.affine, headers[0].get(PATIENT_ID) or None)
 
 
 def _read_itk(paths: list[Path]) -> GreyImage:
@@ -165,12 +172,12 @@ def _need_itk(path: Path) -> None:
     itk.ProcessObject.SetGlobalWarningDisplay(False)  # its warnings name files and stand between progress bars
 
 
-def _patient_of(path: Path) -> str | None:
-    """PatientID of a DICOM file; nothing else of its header is looked at."""
+def _header_of(path: Path) -> dict[str, str]:
+    """PatientID and orientation of a DICOM file; nothing else of its header is looked at."""
     source = itk.GDCMImageIO.New(FileName=str(path), LoadPrivateTags=False)
     source.ReadImageInformation()
     tags = source.GetMetaDataDictionary()
-    return (str(tags[PATIENT_ID]).strip(" \0") or None) if tags.HasKey(PATIENT_ID) else None
+    return {tag: str(tags[tag]).strip(" \0") for tag in (PATIENT_ID, ORIENTATION) if tags.HasKey(tag)}
 
 
 def _refuse_uneven(image: Any, paths: list[Path]) -> None:

@@ -16,7 +16,7 @@ from monai_aggrgan.stages.settings import StudySettings
 __all__ = ["Damaged", "list_cases"]
 
 Damaged = list[tuple[Path, InputError]]
-"""Files of which it cannot be told what case they are, and why."""
+"""Files and folders of which it cannot be told what cases they are, and why."""
 
 
 def list_cases(settings: StudySettings) -> tuple[list[Case], Damaged]:
@@ -36,12 +36,21 @@ def _list_all(settings: StudySettings, damaged: Damaged) -> list[Case]:
         is_json = settings.datalist.suffix.lower() == ".json"
         return (read_decathlon_datalist if is_json else read_csv_datalist)(settings.datalist, root=settings.dataset_dir)
     root = settings.dataset_dir or Path()
-    layout = settings.layout
-    if layout == "auto":
-        layout = "brats" if is_brats(root) else "figshare" if is_figshare(root) else "class_folders"
-    if layout == "figshare":
-        return list_figshare(root, damaged=damaged if settings.on_error == "skip" else None)
-    return (list_brats if layout == "brats" else list_class_folders)(root)
+    layout = _layout_of(root) if settings.layout == "auto" else settings.layout
+    if layout == "brats":
+        return list_brats(root)
+    list_layout = list_figshare if layout == "figshare" else list_class_folders
+    return list_layout(root, damaged=damaged if settings.on_error == "skip" else None)
+
+
+def _layout_of(root: Path) -> str:
+    for name, is_it in {"brats": is_brats, "figshare": is_figshare}.items():
+        try:
+            if is_it(root):
+                return name
+        except InputError:  # a folder that cannot be read is told of when it is listed
+            continue
+    return "class_folders"
 
 
 def _refuse_unusable_names(cases: list[Case]) -> None:

@@ -151,6 +151,16 @@ def test_a_series_that_lacks_a_slice_is_refused(series):
         read_grey_image(series[:4] + series[5:])
 
 
+def test_a_localizer_of_three_planes_is_refused(tmp_path):
+    planes = [((1, 0, 0), (0, 1, 0)), ((1, 0, 0), (0, 0, -1)), ((0, 1, 0), (0, 0, -1))]
+    files = [
+        write_dicom_series(tmp_path, _pixels("int16")[None], orientation=plane, names=[f"{number}.dcm"])[0]
+        for number, plane in enumerate(planes)
+    ]
+    with pytest.raises(InputError, match="has a series of 3 slices in several orientations, as localizers do"):
+        read_grey_image(files)
+
+
 def test_a_mat_file_tells_its_patient(tmp_path):
     savemat(tmp_path / "1.mat", {"cjdata": {"image": _pixels("int16"), "label": 2, "PID": "100360"}})
     image = read_grey_image(tmp_path / "1.mat")
