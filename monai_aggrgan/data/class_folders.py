@@ -24,6 +24,7 @@ __all__ = ["list_class_folders"]
 logger = logging.getLogger(__name__)
 
 LABEL_STEM = re.compile(r"(.+)[-_.](seg|label|mask)", re.IGNORECASE)
+BARE_LABEL = re.compile(r"(.*[-_.])?(seg|label|mask|segmentation)", re.IGNORECASE)
 Damaged = list[tuple[Path, InputError]]
 SIDES = ("train", "training", "test", "testing", "val", "valid", "validation")
 
@@ -76,6 +77,13 @@ def _list_class(class_folder: Path, damaged: Damaged | None) -> list[Case]:
         left_out += [path for path in files if not is_image(path) and not is_data_of_header(path, files)]
     if not cases:
         raise InputError(f"{class_folder} has no image in it: images end in {', '.join(IMAGE_SUFFIXES)}.")
+    if odd := [name for case in cases for name in [stem_of(Path(case["name"]).name)] if BARE_LABEL.fullmatch(name)]:
+        logger.warning(
+            "%s: %d images are called as segmentations are and are taken for images (%s): name them as x_seg beside x",
+            class_folder,
+            len(odd),
+            odd[0],
+        )
     if left_out:
         name = left_out[0].name
         logger.warning(

@@ -30,7 +30,7 @@ UNCOLLATABLE = "^(border|mask)$"
 class FigshareBrainTumorDataset(Randomizable, CacheDataset):
     """3064 T1 slices of 233 patients with a meningioma, a glioma or a pituitary tumour (Cheng 2015), CC BY 4.0.
 
-    It takes the original `.mat` files with `cvind.mat`, which divides them into five folds that share no patient, or
+    It takes the original `.mat` files with `cvind.mat`, which divides them into five folds by their patient numbers, or
     their copy as JPEG, in any layout that `list_figshare` knows. An item is a dict of `image` (path), `label` (0
     meningioma, 1 glioma, 2 pituitary), `class_name`, `patient` (text, empty where it is not known) and `fold` (1 to 5).
     Most slices are 512x512 and a few 256x256: a transform that resizes them comes before a batch.

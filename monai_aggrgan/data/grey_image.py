@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ __all__ = ["GreyImage", "read_grey_image", "read_segmentation", "refuse_other_gr
 itk, has_itk = optional_import("itk")
 
 COLOUR_MODES = ("RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "P", "PA", "LA", "La")
-PATIENT_ID, ORIENTATION = "0010|0020", "0020|0037"
+PATIENT_ID, POSITION, ORIENTATION = "0010|0020", "0020|0032", "0020|0037"
 UNEVEN = 0.05
 """Largest deviation of a DICOM slice from its place on an even grid, as a share of the spacing."""
 
@@ -67,8 +68,8 @@ def read_segmentation(files: Sequence[Path | str] | Path | str, *, mat_key: str 
     """The same for a segmentation, which may be empty."""
     paths = [Path(files)] if isinstance(files, (str, Path)) else [Path(file) for file in files]
     shown = paths[0] if len(paths) == 1 else paths[0].parent
-    if absent := next((path for path in paths if not path.exists()), None):
-        raise InputError(f"{absent} is not there: put the file back, or leave its case out.")
+    if absent := next((path for path in paths if not os.path.exists(path)), None):
+        raise InputError(f"{absent} is not there, or its folder is closed to you: put the file back, or leave it out.")
     try:
         image = _read(paths, mat_key)
     except InputError:
@@ -111,13 +112,20 @@ def _read_picture(path: Path) -> GreyImage:
     pixels, metadata, image = _through(PILReader(reverse_indexing=False), path)
     if (pages := getattr(image, "n_frames", 1)) > 1:
         raise InputError(f"{path} has {pages} pages; a 2-D grey slice is wanted: save single slices of it first.")
-    if metadata["mode"] == "RGB" and (pixels == pixels[..., :1]).all():
+    if metadata["mode"] == "RGB" and not _is_16_bit_png(path) and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]  # many data sets are grey and saved in colour
     elif metadata["mode"] in COLOUR_MODES:
         raise InputError(
             f"{path} is a colour image (mode {metadata['mode']}); grey is wanted: convert it to grey first."
         )
     return GreyImage(_flat(pixels, path))
+
+
+def _is_16_bit_png(path: Path) -> bool:
+    """Of colours Pillow would keep 8 bits."""
+    with path.open("rb") as file:
+        head = file.read(25)
+    return head.startswith(b"\x89PNG") and head[24:] == b"\x10"
 
 
 def _flat(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
@@ -146,6 +154,12 @@ def _read_dicom(paths: list[Path]) -> GreyImage:
             f"{paths[0].parent} has a series of {len(paths)} slices in several orientations, as localizers do: leave it"
             " out, or put the files of each orientation into a folder of its own."
         )
+    positions = {header.get(POSITION, path.name) for header, path in zip(headers, paths, strict=True)}
+    if len(positions) < len(paths):
+        raise InputError(
+            f"{paths[0].parent} has a series of {len(paths)} slices at {len(positions)} places, as series in time do:"
+            " put the files of each time into a folder of its own."
+        )
     image = _read_itk(paths)
     return GreyImage(image.pixels, image.affine, headers[0].get(PATIENT_ID) or None)
 
@@ -173,11 +187,11 @@ def _need_itk(path: Path) -> None:
 
 
 def _header_of(path: Path) -> dict[str, str]:
-    """PatientID and orientation of a DICOM file; nothing else of its header is looked at."""
+    """PatientID, position and orientation of a DICOM file; nothing else of its header is looked at."""
     source = itk.GDCMImageIO.New(FileName=str(path), LoadPrivateTags=False)
     source.ReadImageInformation()
     tags = source.GetMetaDataDictionary()
-    return {tag: str(tags[tag]).strip(" \0") for tag in (PATIENT_ID, ORIENTATION) if tags.HasKey(tag)}
+    return {tag: str(tags[tag]).strip(" \0") for tag in (PATIENT_ID, POSITION, ORIENTATION) if tags.HasKey(tag)}
 
 
 def _refuse_uneven(image: Any, paths: list[Path]) -> None:

@@ -8,7 +8,15 @@ from pathlib import Path
 
 from monai_aggrgan.exceptions import InputError
 
-__all__ = ["IMAGE_SUFFIXES", "folders_and_files", "is_data_of_header", "is_dicom", "is_image", "stem_of"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "data_files_of",
+    "folders_and_files",
+    "is_data_of_header",
+    "is_dicom",
+    "is_image",
+    "stem_of",
+]
 
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy", ".mat")
@@ -59,6 +67,14 @@ def is_data_of_header(path: Path, beside: Sequence[Path]) -> bool:
     return bool(stems) and any(stem_of(header.name) in stems for header in headers)
 
 
+def data_files_of(path: str) -> list[str]:
+    """The files beside a header, such as `a.mhd`, that may hold its pixels; none for other files."""
+    if not path.lower().endswith(HEADER_SUFFIXES):
+        return []
+    stem = path[: -len(Path(path).suffix)]
+    return [stem + suffix for suffix in DATA_SUFFIXES if os.path.exists(stem + suffix)]
+
+
 def folders_and_files(folder: Path) -> tuple[list[Path], list[Path]]:
     """Folders and files in a folder, each sorted by name, without what is hidden or an operating system added.
 
@@ -69,13 +85,20 @@ def folders_and_files(folder: Path) -> tuple[list[Path], list[Path]]:
     """
     try:
         with os.scandir(folder) as found:
-            entries = sorted((entry.name, entry.is_dir()) for entry in found if not _is_clutter(entry.name))
+            entries = sorted((entry.name, _is_folder(entry)) for entry in found if not _is_clutter(entry.name))
     except OSError as error:
         raise InputError(
             f"{folder} cannot be read ({error.strerror}): get the right to read it, or leave it out of the data set."
         ) from error
     folders = [folder / name for name, is_folder in entries if is_folder]
     return folders, [folder / name for name, is_folder in entries if not is_folder]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _is_clutter(name: str) -> bool:

@@ -62,7 +62,10 @@ def write_manifest(folder: Path | str, rows: Sequence[Mapping[str, object]], *, 
     met = dict.fromkeys(key for row in rows for key in row)
     header = [column for column in COLUMNS if column in met] + [column for column in met if column not in COLUMNS]
     path = Path(folder) / name
-    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with (
+        whole_file(path) as partial,
+        partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.DictWriter(file, header, restval="")
         writer.writeheader()
         writer.writerows(rows)
@@ -110,6 +113,7 @@ def write_image_parts(folder: Path | str, parts: Iterable[Tensor], rows: Sequenc
         if filled != len(rows) or not filled:
             raise ValueError(f"{filled} images need as many manifest rows, got {len(rows)}")
         array.flush()
+        del array  # Windows does not rename what is mapped
     write_manifest(folder, [{"file": ARRAY, "index": index, **row} for index, row in enumerate(rows)])
 
 

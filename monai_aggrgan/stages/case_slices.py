@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 from monai_aggrgan.data.cases import Case
 from monai_aggrgan.data.grey_image import GreyImage, read_grey_image, read_segmentation, refuse_other_grid
+from monai_aggrgan.data.image_files import data_files_of
 from monai_aggrgan.data.manifest import sha256_of, whole_file
 from monai_aggrgan.data.mat_reader import FIGSHARE_IMAGE
 from monai_aggrgan.exceptions import InputError
@@ -22,7 +25,7 @@ from monai_aggrgan.transforms.cut_slices import CutSlices, Slice
 
 __all__ = ["CaseSlices", "KeptCase", "Row", "case_key", "files_of", "fingerprint", "pseudonym"]
 
-LAYOUT = 1
+LAYOUT = 2
 """Of the parts; another number makes what was kept before unknown."""
 Row = dict[str, Any]
 Halves = NDArray[np.float16]
@@ -73,6 +76,7 @@ class CaseSlices:
         how = json.dumps([LAYOUT, mat_key, dict(options)], sort_keys=True)
         self._keys = [sha256_of(f"{case} {how}".encode())[:32] for case in fingerprints]
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._begun = time.time()
 
     def kept(self) -> dict[int, KeptCase]:
         """Index of a case -> its slices, of all cases that were read before."""
@@ -117,9 +121,11 @@ class CaseSlices:
         return images
 
     def forget_others(self, used: Iterable[str]) -> None:
-        """Remove the parts that are not used, of files and options that are no longer."""
-        for path in {*self._parts()}.difference(self.folder / part for part in used):
-            path.unlink()
+        """Remove the parts that are not used, of files and options that are no longer; none that another run made."""
+        for path in {*self.folder.glob("*.npy")}.difference(self.folder / part for part in used):
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < self._begun:
+                    path.unlink()
 
     def _parts(self) -> Iterator[Path]:
         return self.folder.glob("[!.]*.npy")
@@ -134,7 +140,10 @@ class CaseSlices:
         label = None if case["label"] is None else read_segmentation(case["label"], mat_key=self.mat_key)
         _refuse_other_grids(case, images, label)
         slices = self._cut(case, images, label)
-        patient = next((image.patient for image in images.values() if image.patient), None)
+        patients = {image.patient for image in images.values() if image.patient}
+        if len(patients) > 1:
+            raise InputError(f"The images of case {case['name']} are of {len(patients)} patients by their headers.")
+        patient = next(iter(patients), None)
         halves = torch.stack([slice_.image for slice_ in slices]).half().numpy()
         return halves, [_row(case, patient, slice_, half) for slice_, half in zip(slices, halves, strict=True)]
 
@@ -178,9 +187,9 @@ def _refuse_other_grids(case: Case, images: Mapping[str, GreyImage], label: Grey
 
 def _row(case: Case, patient: str | None, slice_: Slice, half: NDArray[np.float16]) -> Row:
     """What the manifest says of a slice, as far as its files tell."""
-    name = case["name"] if slice_.index is None else f"{case['name']} {slice_.index}"
+    name = case["name"] if slice_.index is None else f"{case['name']}\n{slice_.index}"
     return {
-        "id": f"{slice_.class_name}/{sha256_of(name.encode())[:10]}",
+        "id": f"{slice_.class_name}/{sha256_of(_bytes_of(name))[:10]}",
         "class_name": slice_.class_name,
         "patient": pseudonym(patient),
         "slice": "" if slice_.index is None else slice_.index,
@@ -195,7 +204,11 @@ def _row(case: Case, patient: str | None, slice_: Slice, half: NDArray[np.float1
 
 def pseudonym(patient: str | None) -> str:
     """What stands for a patient in all that is written; who has the data can make it as well. Empty where unknown."""
-    return "" if patient is None else "p-" + sha256_of(patient.encode())[:12]
+    return "" if patient is None else "p-" + sha256_of(_bytes_of(patient))[:12]
+
+
+def _bytes_of(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")  # of old archives names need not be UTF-8
 
 
 def case_key(case: Case) -> str:
@@ -204,9 +217,10 @@ def case_key(case: Case) -> str:
 
 
 def files_of(case: Case) -> list[str]:
-    """All files of a case."""
-    images = [file for files in case["images"].values() for file in files]
-    return images if case["label"] is None else [*images, case["label"]]
+    """All files of a case, also those in which the pixels of a header such as `a.mhd` stand."""
+    named = [file for files in case["images"].values() for file in files]
+    named += [] if case["label"] is None else [case["label"]]
+    return named + [file for name in named for file in data_files_of(name)]
 
 
 def fingerprint(case: Case) -> str:
@@ -219,4 +233,6 @@ def fingerprint(case: Case) -> str:
             stamps.append("absent")
         else:
             stamps.append(f"{status.st_size} {status.st_mtime_ns}")
-    return json.dumps([case["name"], case["images"], case["label"], stamps])
+    images = {name: [os.path.abspath(file) for file in files] for name, files in case["images"].items()}
+    label = None if case["label"] is None else os.path.abspath(case["label"])
+    return json.dumps([case["name"], images, label, stamps])

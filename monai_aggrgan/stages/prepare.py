@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
+from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import torch
 
 from monai_aggrgan.data.cases import Case
 from monai_aggrgan.data.manifest import sha256_of, write_image_parts, write_manifest
+from monai_aggrgan.data.patients import join_patients
 from monai_aggrgan.data.splits import SplitItem, split_by_fold, split_by_patient
 from monai_aggrgan.evaluation.data_summary import write_data_summary
 from monai_aggrgan.exceptions import InputError
@@ -53,18 +56,29 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
             **settings.cutting,
         },
         work=lambda folder: _prepare(folder, cases, fingerprints, damaged, settings),
+        unfinished=(settings.stage_dir("prepare") / LEFT_OUT).is_file(),  # what was left out may be mended by now
+        scratch=[settings.stage_dir(CACHE)],
         precious=any(settings.stage_dir("train").glob(f"*/*/{RECORD}")),  # else the trained would meet another split
     )
 
 
 def _take_as_it_is(settings: StudySettings) -> None:
     record = read_record(settings.stage_dir("prepare"))
-    size = record["settings"]["size"] if record else None
+    made = record["settings"] if record else {}
+    size = made.get("size", "another size")
     if size != settings.image_size:
         raise InputError(
             f"{settings.stage_dir('prepare')} was prepared at {size}x{size}: give --image_size {size}, or --dataset_dir"
             " to prepare it anew."
         )
+    for field in fields(settings):
+        given = json.loads(json.dumps(getattr(settings, field.name), default=str))
+        asked = field.name != "seed" and getattr(settings, field.name) != field.default
+        if asked and field.name in made and given != made[field.name]:
+            raise InputError(
+                f"{settings.stage_dir('prepare')} was prepared with --{field.name} {made[field.name]}, not {given}:"
+                " omit the option, or give --dataset_dir to prepare it anew."
+            )
     logger.info("prepare: taken as it is, for no --dataset_dir was given")
 
 
@@ -84,16 +98,34 @@ def _prepare(
     rows, left_out = read_cases(slices, settings)
     left_out += [left_out_row(error, path, settings) for path, error in damaged]
     _refuse_mixed_sizes(rows, settings)
+    _refuse_lost_classes(cases, rows)
+    for row, patient in zip(rows, join_patients(*_patients_of(rows)), strict=True):
+        row["patient"] = patient
     items = [_item(cases[row["case"]], row["class_name"], row["patient"] or None, row["fold"] or None) for row in rows]
     for row, side in zip(rows, _split(items, settings), strict=True):
         row["section"] = side
     for name in dict.fromkeys(row["class_name"] for row in rows):
         _write_class(folder / name, [row for row in rows if row["class_name"] == name], slices)
+    (folder / LEFT_OUT).unlink(missing_ok=True)
     if left_out:
         write_manifest(folder, left_out, name=LEFT_OUT)
     write_manifest(folder, [_told(row) for row in rows])
     slices.forget_others({row["part"] for row in rows})
     _say(folder, rows, left_out, settings)
+
+
+def _patients_of(rows: list[Row]) -> tuple[list[str], list[str]]:
+    return [row["listed_patient"] for row in rows], [row["patient"] for row in rows]
+
+
+def _refuse_lost_classes(cases: list[Case], rows: list[Row]) -> None:
+    found = {row["class_name"] for row in rows}
+    for name in dict.fromkeys(name for case in cases for name in case["images"]):
+        if name not in found:
+            count = sum(name in case["images"] for case in cases)
+            raise InputError(
+                f"None of the {count} cases of class '{name}' can be used: replace them, or name others in --classes."
+            )
 
 
 def _item(case: Case, class_name: str, patient: str | None, fold: str | None) -> SplitItem:
@@ -128,7 +160,7 @@ def _write_class(folder: Path, rows: list[Row], slices: CaseSlices) -> None:
 
 
 def _told(row: Row) -> Row:
-    return {name: value for name, value in row.items() if name not in ("case", "part", "place")}
+    return {name: value for name, value in row.items() if name not in ("case", "part", "place", "listed_patient")}
 
 
 def _say(folder: Path, rows: list[Row], left_out: list[Row], settings: StudySettings) -> None:

@@ -32,8 +32,9 @@ def read_cases(slices: CaseSlices, settings: StudySettings) -> tuple[list[Row], 
     """Read the cases that are not kept yet.
 
     Returns:
-        Manifest rows of all slices, each with `source`, the index of its `case`, and the `part` and `place` where it is
-        kept; and a `left_out_row` for each case that cannot be used, where such are to be skipped.
+        Manifest rows of all slices, each with `patient` as its files tell, `listed_patient`, `fold`, `source`, the
+        index of its `case`, and the `part` and `place` where it is kept; and a `left_out_row` for each case that cannot
+        be used, where such are to be skipped.
 
     Raises:
         InputError: for the first case that cannot be used, where they are not.
@@ -59,9 +60,9 @@ def read_cases(slices: CaseSlices, settings: StudySettings) -> tuple[list[Row], 
 def _rows(case: Case, index: int, kept: KeptCase, settings: StudySettings) -> Iterator[Row]:
     sources = {name: _source(_path(case, name), name, settings) for name in case["images"]}
     for place, row in enumerate(kept.rows, kept.start):
-        patient = pseudonym(case["patient"]) or row["patient"]
+        listed = {"listed_patient": pseudonym(case["patient"]), "fold": case["fold"] or ""}
         at = {"source": sources[row["class_name"]], "case": index, "part": kept.part, "place": place}
-        yield {**row, "patient": patient, "fold": case["fold"] or "", **at}
+        yield {**row, **listed, **at}
 
 
 class _Groups(Dataset[list["KeptCase | InputError"]]):
@@ -84,9 +85,18 @@ def _read_each(
     workers = _workers(slices, missing, settings)
     together = min(MOST_TOGETHER, max(1, len(missing) // (8 * max(workers, 1))))
     groups = [missing[start : start + together] for start in range(0, len(missing), together)]
+    workers = min(workers, len(groups))
     read = DataLoader(_Groups(slices, groups), batch_size=None, num_workers=workers, collate_fn=_as_it_is)
-    for group, results in zip(groups, read, strict=True):
-        yield from zip(group, results, strict=True)
+    try:
+        for group, results in zip(groups, read, strict=True):
+            yield from zip(group, results, strict=True)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise InputError(
+            "A process that reads has ended before its time: give --num_workers 0 (in a script of your own, put what"
+            " it does below `if __name__ == '__main__':`), or fewer, if memory is short."
+        ) from error
 
 
 def _as_it_is(value: Value) -> Value:

@@ -190,9 +190,11 @@ def _options(settings: StudySettings) -> dict[str, Any]:
     """The study's options; of paths only the names, for a report travels."""
     paths = {"dataset_dir": settings.dataset_dir, "datalist": settings.datalist}
     names = {option: None if path is None else path.name for option, path in paths.items()}
-    return {
-        name: value for name, value in (settings.as_json() | names).items() if not name.endswith(("fig_dir", "put_dir"))
-    }
+    record = read_record(settings.stage_dir("prepare"))
+    made = {} if record is None else {name: value for name, value in record["settings"].items() if name != "seed"}
+    told = settings.as_json() | names
+    told |= {name: value for name, value in made.items() if name in told}  # the folder may have come from elsewhere
+    return {name: value for name, value in told.items() if not name.endswith(("fig_dir", "put_dir"))}
 
 
 def _figure3(folder: Path, settings: StudySettings) -> dict[str, str]:

@@ -37,6 +37,8 @@ class Task:
         work: fills the folder, given its path; may find what an interrupted run has left.
         extendable: settings that may change without undoing the work (the number of epochs).
         precious: refuse changed settings instead of starting again.
+        unfinished: go on with it though it is finished.
+        scratch: folders that make doing it again quick; they go, too, when it is asked for.
     """
 
     name: str
@@ -47,13 +49,15 @@ class Task:
     upstream: Sequence[Path] = ()
     extendable: Sequence[str] = ()
     precious: bool = False
+    unfinished: bool = False
+    scratch: Sequence[Path] = ()
 
     def run(self, *, again: bool = False) -> bool:
         """Do the work unless it is done; returns whether anything was done."""
         wanted = {**self.settings, "inputs": self._digests()}
         wanted = json.loads(json.dumps(wanted))
         record = read_record(self.folder)
-        if record and record["settings"] == wanted and record["finished"] and not again:
+        if record and record["settings"] == wanted and record["finished"] and not again and not self.unfinished:
             logger.info("%s: finished before, skipped", self.name)
             return False
         if record and (again or self._changed(record["settings"], wanted)):
@@ -108,7 +112,8 @@ class Task:
                 " --output_dir, or delete that folder to train anew."
             )
         logger.info("%s: done again (%s)", self.name, ", ".join(changed) + " changed" if changed else "as asked")
-        shutil.rmtree(self.folder)
+        for folder in (self.folder, *self.scratch) if again else [self.folder]:
+            shutil.rmtree(folder, ignore_errors=folder in self.scratch)
 
 
 def _difference(key: str, old: object, new: object) -> str:

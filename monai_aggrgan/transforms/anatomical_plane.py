@@ -40,6 +40,8 @@ def stack_of_slices(
         return pixels.reshape(-1, *pixels.shape[-2:]), None
     volume = pixels[..., None] if pixels.ndim == 2 else pixels
     placed = np.array(affine, dtype=np.float64)
+    if not np.isfinite(placed).all():
+        return volume.T, None
     start = io_orientation(placed)
     if plane == "stored" or np.isnan(start).any():
         stack, (row, column) = volume.T, (1, 0)

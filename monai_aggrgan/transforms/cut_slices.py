@@ -24,6 +24,8 @@ __all__ = ["CHOICES", "SCALINGS", "CutSlices", "Slice"]
 
 CHOICES = ("auto", "label", "foreground", "every")
 SCALINGS = ("volume", "slice")
+MOST_OBLONG = 100
+"""Longer side of a pixel to its shorter one; beyond it a header is wrong."""
 Placed = tuple[NDArray[Any], NDArray[np.float64] | None]
 """Pixels (X, Y[, Z]) in the file's units and their affine (4, 4), None for pictures."""
 
@@ -102,6 +104,8 @@ class CutSlices(Transform):
             )
         if not isinstance(self.intensity, str) and not _rising(self.intensity, -math.inf, math.inf):
             raise InputError(f"--intensity must be two rising intensities such as [-160, 240], got {self.intensity}.")
+        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 1:
+            raise InputError(f"--image_size must be a whole number of at least 1, got {self.size!r}.")
         if not _rising(self.percentiles, 0, 100):
             raise InputError(f"--percentiles must be two rising numbers from 0 to 100, got {self.percentiles}.")
         if isinstance(self.slice_step, bool) or not isinstance(self.slice_step, int) or self.slice_step < 1:
@@ -110,12 +114,19 @@ class CutSlices(Transform):
             raise InputError(f"--slice_positions must be numbers from 0 to 1, got {self.slice_positions}.")
 
     def __call__(self, image: Tensor, label: Tensor | None = None) -> Tensor:
-        """Slices (N, 1, size, size) float32 in [0, 1] of one image.
+        """Slices (N, 1, size, size) float32 in [0, 1] of one volume.
 
         Args:
-            image: (1, X, Y[, Z]), a MetaTensor for its affine to count; a plain tensor is taken as lying along R, A, S.
+            image: (1, X, Y, Z), a MetaTensor for its affine to count; a plain tensor is taken as lying along R, A, S.
+                MONAI's `LoadImage` makes float32 of 8-bit volumes, so that percentiles count, unless told `dtype=None`.
             label: segmentation on the same grid, same shape.
+
+        Raises:
+            InputError: as `cut` does, and for another shape.
         """
+        for tensor in (image, label):
+            if tensor is not None and (tensor.ndim != 4 or len(tensor) != 1):
+                raise InputError(f"CutSlices takes volumes (1, X, Y, Z), got shape {tuple(tensor.shape)}.")
         affine = np.asarray(image.affine) if isinstance(image, MetaTensor) else np.eye(4)
         placed = None if label is None else (np.asarray(label)[0], affine)
         cut = self.cut({"": (np.asarray(image)[0], affine)}, label=placed)
@@ -129,7 +140,8 @@ class CutSlices(Transform):
             label: segmentation on the same grid.
 
         Raises:
-            InputError: when slices by label are wanted and there is none, or a chosen slice is constant.
+            InputError: when slices by label are wanted and there is none, a chosen slice is constant, or the spacing
+                cannot be.
         """
         stacks = {name: stack_of_slices(*placed, plane=self.plane) for name, placed in images.items()}
         ranges = {name: self._range(pixels) for name, (pixels, _) in images.items()}
@@ -151,6 +163,8 @@ class CutSlices(Transform):
             raise InputError("There is no segmentation to choose slices by: add one, or choose others with --slices.")
         if self.slices in ("label", "auto") and label is not None and (chosen := across_label(label)):
             return chosen
+        if self.slices == "label":
+            raise InputError("The segmentation is empty: leave the case out, or choose other slices with --slices.")
         areas = foreground_areas(stack, low=range_[0], high=range_[1])
         if not areas.any():
             raise InputError("No pixel is brighter than a tenth of the range of intensities: look at the image.")
@@ -166,11 +180,14 @@ class CutSlices(Transform):
         indices: list[int],
         range_: tuple[float, float],
     ) -> list[Slice]:
+        if spacing is not None and not max(spacing) <= MOST_OBLONG * min(spacing):
+            raise InputError(f"Pixels of {spacing[0]:g}x{spacing[1]:g} mm cannot be: correct the header of the image.")
         made = []
         for index in indices:
             low, high = self._range(stack[index]) if self.intensity == "slice" else range_
             image = scale_to_unit(stack[index], low=low, high=high)
-            if torch.equal(*torch.aminmax(image)):
+            darkest, brightest = torch.aminmax(image)
+            if not darkest < brightest:
                 raise InputError(f"Slice {index} is constant between what becomes 0 and 1: leave it out.")
             resized = resize_square(image[None], size=self.size, spacing=spacing)
             shape = (stack.shape[1], stack.shape[2])

@@ -33,7 +33,9 @@ def unit_range(pixels: NDArray[Any], *, lower: float = 0.5, upper: float = 99.5)
 
 def _percentiles(numbers: NDArray[Any], shares: tuple[float, float]) -> NDArray[np.float64]:
     """Those of `np.percentile`; of whole numbers of 16 bits at most by counting them, which is much faster."""
-    if numbers.dtype.kind not in "iub" or numbers.dtype.itemsize > 2:
+    if numbers.dtype == bool:
+        numbers = (numbers != 0).astype(np.uint8)  # Pillow's ones are bytes of 255
+    if numbers.dtype.kind not in "iu" or numbers.dtype.itemsize > 2:
         return np.percentile(numbers, shares)
     counts, smallest = _counts(numbers)
     places = np.array(shares) / 100 * (numbers.size - 1)
@@ -61,7 +63,8 @@ def scale_to_unit(pixels: NDArray[Any], *, low: float, high: float) -> Tensor:
     """
     if low == high:
         return torch.zeros(pixels.shape)
-    numbers = torch.from_numpy(np.array(pixels, dtype=np.float32, order="C"))
+    exact = pixels.dtype.kind in "iub" and pixels.dtype.itemsize <= 2
+    numbers = torch.from_numpy(np.array(pixels, dtype=np.float32 if exact else np.float64, order="C"))
     if pixels.dtype == np.uint8 and (low, high) == (0, 255):
         return numbers.div_(high)  # nothing lies outside
-    return numbers.sub_(low).div_(high - low).clamp_(0, 1)
+    return numbers.sub_(low).div_(high - low).clamp_(0, 1).float()

@@ -58,6 +58,6 @@ def across_foreground(areas: NDArray[np.int64], *, positions: Sequence[float] = 
 
 
 def every_nth(areas: NDArray[np.int64], *, step: int) -> list[int]:
-    """Every `step`-th slice of the foreground's extent, from its first."""
+    """Every `step`-th slice of the foreground's extent, from its first; those without any foreground are left out."""
     first, last = _extent(areas, LEAST_SHARE)
-    return list(range(first, last + 1, step))
+    return [index for index in range(first, last + 1, step) if areas[index]]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+import zlib
 from pathlib import Path
 
 import itk
@@ -13,6 +14,7 @@ from scipy.io import savemat
 
 from monai_aggrgan.data.grey_image import GreyImage, read_grey_image, read_segmentation, refuse_other_grid
 from monai_aggrgan.exceptions import InputError
+from monai_aggrgan.transforms.intensity import unit_range
 from tests.dicom_files import write_dicom_series
 
 
@@ -64,7 +66,9 @@ def test_arrays_are_taken_as_they_are(tmp_path, dtype, shape):
 
 
 def test_a_black_and_white_png_is_grey(tmp_path):
-    np.testing.assert_array_equal(read_grey_image(_save(tmp_path / "a.png", np.eye(8) > 0)).pixels, np.eye(8))
+    pixels = read_grey_image(_save(tmp_path / "a.png", np.eye(8) > 0)).pixels
+    np.testing.assert_array_equal(pixels, np.eye(8))
+    assert unit_range(pixels) == (0, 1)  # Pillow's ones are bytes of 255
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg"])
@@ -161,6 +165,13 @@ def test_a_localizer_of_three_planes_is_refused(tmp_path):
         read_grey_image(files)
 
 
+def test_a_series_in_time_is_refused(tmp_path):
+    slices = _pixels("int16")[None]
+    files = [write_dicom_series(tmp_path, slices, names=[f"{number}.dcm"])[0] for number in range(3)]
+    with pytest.raises(InputError, match="has a series of 3 slices at 1 places, as series in time do"):
+        read_grey_image(files)
+
+
 def test_a_mat_file_tells_its_patient(tmp_path):
     savemat(tmp_path / "1.mat", {"cjdata": {"image": _pixels("int16"), "label": 2, "PID": "100360"}})
     image = read_grey_image(tmp_path / "1.mat")
@@ -181,6 +192,20 @@ def test_colour_images_are_refused(tmp_path, mode):
     image.save(path)
     with pytest.raises(InputError, match=rf"{path.name} .*(mode {mode}\); grey is wanted: convert it|2-D grey slice)"):
         read_grey_image(path)
+
+
+def test_grey_in_16_bits_a_colour_is_refused_for_half_its_bits_would_go(tmp_path):
+    """Written by hand, for Pillow writes no such file: one pixel row of 16-bit RGB."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    rows = b"".join(b"\0" + bytes([0, value] * 3 * 8) for value in range(8))
+    header = (8).to_bytes(4, "big") * 2 + bytes([16, 2, 0, 0, 0])
+    data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+    with pytest.raises(InputError, match=r"a\.png is a colour image \(mode RGB\)"):
+        read_grey_image(tmp_path / "a.png")
 
 
 def test_a_colour_jpeg_is_refused(tmp_path):
@@ -249,7 +274,7 @@ def test_damaged_files_are_named_in_one_line(tmp_path, name, kind):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_absent_files_are_named(tmp_path, name):
-    with pytest.raises(InputError, match=rf"{name} is not there: put the file back"):
+    with pytest.raises(InputError, match=rf"{name} is not there, or its folder is closed to you: put the file back"):
         read_grey_image(tmp_path / name)
 
 

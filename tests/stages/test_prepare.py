@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import itk
 import nibabel
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from monai_aggrgan import InputError, Study
-from monai_aggrgan.data import map_image_array, read_manifest
+from monai_aggrgan.data import map_image_array, read_grey_image, read_manifest
 from monai_aggrgan.stages import case_slices
 from tests.dicom_files import write_dicom_series
 
@@ -310,6 +312,23 @@ def test_the_headers_patient_counts_where_the_layout_tells_none(dicom):
     assert len({(row["patient"], row["section"]) for row in rows}) == 3
 
 
+def test_scans_of_a_patient_in_several_folders_stand_on_one_side(tmp_path):
+    """The folders are scans, not patients; the headers tell who is who."""
+    for name, start in (("a", 0), ("b", 6)):
+        for number in range(6):
+            folder = tmp_path / "data" / name / f"scan{number}"
+            write_dicom_series(folder, head(start + number).T, patient_id=f"{name}{number // 2}", series=number)
+    for seed in range(4):
+        rows = prepared(tmp_path / "data", held_out_fraction=0.4, seed=seed)
+        assert len({row["patient"] for row in rows}) == len({(row["patient"], row["section"]) for row in rows})
+        scans = {}
+        for row in rows:
+            scans.setdefault((row["class_name"], row["source"]), row["section"])
+        for name in ("a", "b"):
+            pairs = [(scans[name, f"scan{n}"], scans[name, f"scan{n + 1}"]) for n in (0, 2, 4)]
+            assert all(one == other for one, other in pairs)
+
+
 def test_a_series_that_lacks_a_slice(dicom):
     sorted((dicom / "mr" / "scan1" / "s").iterdir())[5].unlink()
     with pytest.raises(InputError, match=r"scan1/s lacks slices of its series, or they lie unevenly \(14 files"):
@@ -331,6 +350,8 @@ def test_a_prepared_folder_is_taken_without_its_sources(volumes, tmp_path, caplo
     assert "prepare: taken as it is, for no --dataset_dir was given" in caplog.messages
     with pytest.raises(InputError, match="was prepared at 16x16: give --image_size 16, or --dataset_dir to prepare it"):
         study(None, **{**copied, "image_size": 32}).run("prepare")
+    with pytest.raises(InputError, match=r"prepared with --slices auto, not every: omit the option, or give --dataset"):
+        study(None, **copied, slices="every").run("prepare")
     with pytest.raises(InputError, match="--dataset_dir is missing"):
         study(None, output_dir=tmp_path / "other")
 
@@ -377,6 +398,52 @@ def test_what_is_kept_and_damaged_is_read_again(volumes, reads):
     shutil.rmtree(volumes.parent / "study" / "prepare")
     assert prepared(volumes) == rows
     assert len(reads) == 40
+
+
+def test_pixels_beside_a_header_count_to_its_file(tmp_path):
+    (tmp_path / "data" / "mr").mkdir(parents=True)
+    for number in range(6):
+        itk.imwrite(itk.image_from_array(head(number).T.copy()), str(tmp_path / "data" / "mr" / f"{number}.mhd"))
+    before = [row["sha256"] for row in prepared(tmp_path / "data")]
+    assert len(before) == 18
+    raw = tmp_path / "data" / "mr" / "2.raw"
+    raw.write_bytes(head(9).T.tobytes())
+    after = [row["sha256"] for row in prepared(tmp_path / "data")]
+    assert [one != other for one, other in zip(before, after, strict=True)] == [6 <= n < 9 for n in range(18)]
+
+
+def test_what_was_left_out_and_is_mended_is_taken_by_the_next_run(volumes, monkeypatch):
+    def denied(files, **options):
+        if "Doe 2" in files[0]:
+            raise InputError("denied.")
+        return read_grey_image(files, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(case_slices, "read_grey_image", denied)
+        assert len(prepared(volumes, on_error="skip")) == 48
+        assert len(prepared(volumes, on_error="skip")) == 48
+    assert len(prepared(volumes, on_error="skip")) == 60
+    assert not (volumes.parent / "study" / "prepare" / "left_out.csv").exists()
+
+
+def test_again_reads_all_again(volumes, reads):
+    prepared(volumes)
+    study(volumes).run("prepare", again=True)
+    assert len(reads) == 40
+
+
+def test_a_class_of_which_nothing_can_be_used(volumes):
+    for path in (volumes / "t2").rglob("*.nii.gz"):
+        truncate(path)
+    with pytest.raises(InputError, match="None of the 10 cases of class 't2' can be used: replace them, or name"):
+        study(volumes, on_error="skip").run("prepare")
+
+
+def test_names_that_are_not_utf_8(volumes):
+    folder = os.fsencode(volumes / "t1" / "Jané Doe 1")
+    os.rename(folder, os.path.join(os.path.dirname(folder), b"M\xfcller"))
+    rows = prepared(volumes)
+    assert len(rows) == 60 and r"M\udcfcller/visit0.nii.gz" in {row["source"] for row in rows}
 
 
 def test_what_the_data_are_is_told_before_the_training(volumes, caplog):

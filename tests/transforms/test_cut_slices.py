@@ -116,6 +116,7 @@ def test_as_a_transform_it_takes_metatensors():
         ({"intensity": (5, 5)}, r"--intensity must be two rising intensities such as \[-160, 240\], got \(5, 5\)"),
         ({"percentiles": (0, 101)}, r"--percentiles must be two rising numbers from 0 to 100, got \(0, 101\)"),
         ({"percentiles": (1, "99")}, "--percentiles must be two rising numbers"),
+        ({"size": 0}, "--image_size must be a whole number of at least 1, got 0"),
         ({"slice_step": 0}, "--slice_step must be a whole number of at least 1, got 0"),
         ({"slice_step": True}, "--slice_step must be"),
         ({"slice_positions": ()}, r"--slice_positions must be numbers from 0 to 1, got \(\)"),
@@ -132,6 +133,22 @@ def test_slices_by_a_label_that_is_not_there():
         InputError, match="no segmentation to choose slices by: add one, or choose others with --slices"
     ):
         cut(head(), slices="label")
+
+
+def test_slices_by_a_label_that_is_empty():
+    with pytest.raises(InputError, match="The segmentation is empty: leave the case out, or choose other slices"):
+        cut(head(), slices="label", label=np.zeros(head().shape, np.uint8))
+
+
+def test_pixels_that_cannot_be():
+    with pytest.raises(InputError, match="Pixels of 1x1e-06 mm cannot be: correct the header"):
+        CutSlices(size=24).cut({"t1": (head(), np.diag([-1e-6, -1, 2, 1]))})
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (2, 8, 8, 8), (8, 8, 8), (1, 1, 8, 8, 8)])
+def test_what_is_no_volume(shape):
+    with pytest.raises(InputError, match=r"CutSlices takes volumes \(1, X, Y, Z\), got shape"):
+        CutSlices(size=24)(torch.rand(shape))
 
 
 def test_a_window_in_which_there_is_nothing():

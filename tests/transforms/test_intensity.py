@@ -79,6 +79,17 @@ def test_the_result_is_a_plain_tensor():
     assert not isinstance(scale(np.zeros((2, 2), np.uint8)), MetaTensor)
 
 
+@pytest.mark.parametrize("scale_of", [1e-30, 1e37, 1e200])
+def test_any_unit_is_possible(scale_of):
+    pixels = _noise() * scale_of
+    assert torch.allclose(scale(pixels), scale(_noise()), atol=1e-5)
+
+
+def test_a_large_offset_loses_nothing():
+    pixels = 10**9 + np.random.default_rng(0).integers(0, 100, (50, 50), dtype=np.int32)
+    assert torch.allclose(scale(pixels), scale(pixels - 10**9), atol=1e-6)
+
+
 def test_the_range_is_in_the_files_units():
     assert unit_range(np.zeros((4, 4), np.uint8)) == (0, 255)
     assert unit_range(np.arange(-50.0, 51), lower=10, upper=90) == (-40, 40)

@@ -68,3 +68,5 @@ def test_every_nth_slice_of_the_extent():
     areas[3:12] = 5
     assert every_nth(areas, step=1) == list(range(3, 12))
     assert every_nth(areas, step=4) == [3, 7, 11]
+    areas[7] = 0
+    assert every_nth(areas, step=4) == [3, 11]
