@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["AggrganError", "InputError", "TrainingDiverged"]
+__all__ = ["AggrganError", "InputError", "TrainingDiverged", "said_by"]
 
 
 class AggrganError(Exception):
@@ -15,3 +15,9 @@ class InputError(AggrganError, ValueError):
 
 class TrainingDiverged(AggrganError, RuntimeError):
     """A training produced NaN or a constant image and was stopped; the last good checkpoint is kept."""
+
+
+def said_by(error: Exception) -> str:
+    """What an error of a library says, in one line that is not too long, to be told within a sentence of ours."""
+    text = " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
+    return text if len(text) <= 160 else f"{text[:160]} ..."

@@ -25,7 +25,7 @@ from monai_aggrgan.data.figshare import (
     is_figshare,
 )
 from monai_aggrgan.data.image_files import folders_and_files
-from monai_aggrgan.exceptions import InputError
+from monai_aggrgan.exceptions import InputError, said_by
 
 __all__ = ["FIGSHARE_FOLDER", "download_figshare", "unpack_figshare"]
 
@@ -79,8 +79,8 @@ def _download(url: str, path: Path, *, md5: str, progress: bool) -> None:
         partial.replace(path)
     except (OSError, RuntimeError, ValueError) as error:  # a ValueError where the sum is another
         raise InputError(
-            f"{path.name} cannot be had from {url} ({_said(error)}): download it from {PAGE} with a browser and put it"
-            f" into {path.parent} as it is."
+            f"{path.name} cannot be had from {url} ({said_by(error)}): download it from {PAGE} with a browser and put"
+            f" it into {path.parent} as it is."
         ) from error
     finally:
         partial.unlink(missing_ok=True)
@@ -124,7 +124,7 @@ def _wanted(archive: Path) -> set[str]:
     except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
         if not named:
             return set()
-        raise InputError(f"{archive} cannot be opened ({_said(error)}): download it again, or remove it.") from error
+        raise InputError(f"{archive} cannot be opened ({said_by(error)}): download it again, or remove it.") from error
     return {file for member in members for file in _files_of(PurePosixPath(member))}
 
 
@@ -172,7 +172,7 @@ def _extract(archive: Path, folder: Path) -> None:
         extractall(archive, folder, has_base=False)
     except Exception as error:  # zipfile, tarfile and zlib raise many kinds; MONAI a ValueError for what leads out
         raise InputError(
-            f"{archive.name} cannot be unpacked ({_said(error)}): see to that, or download it again."
+            f"{archive.name} cannot be unpacked ({said_by(error)}): see to that, or download it again."
         ) from error
 
 
@@ -206,9 +206,3 @@ def _remove_forgotten(root: Path) -> None:
         with suppress(OSError):  # another process removes it too
             if time.time() - path.stat().st_mtime > FORGOTTEN:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _said(error: Exception) -> str:
-    """An error of a library in one line."""
-    text = " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
-    return text if len(text) <= 160 else f"{text[:160]} ..."

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from monai_aggrgan.data.cases import Case
 from monai_aggrgan.data.figshare import FIGSHARE_COUNTS
-from monai_aggrgan.exceptions import InputError
+from monai_aggrgan.exceptions import InputError, said_by
 
 __all__ = ["check_figshare"]
 
@@ -52,5 +52,5 @@ def _fault(file: Path) -> str | None:
         with Image.open(file) as image:
             image.load()  # of a JPEG, verify() looks at its beginning only
     except Exception as error:  # Pillow raises many kinds, by where the damage is
-        return " ".join((getattr(error, "strerror", None) or str(error)).split())[:160]
+        return said_by(error)
     return None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from monai_aggrgan.data.image_files import is_dicom
 from monai_aggrgan.data.mat_reader import FIGSHARE_IMAGE, MatReader
-from monai_aggrgan.exceptions import InputError
+from monai_aggrgan.exceptions import InputError, said_by
 
 __all__ = ["GreyImage", "read_grey_image", "read_segmentation", "refuse_other_grid"]
 
@@ -75,14 +75,8 @@ def read_segmentation(files: Sequence[Path | str] | Path | str, *, mat_key: str 
     except InputError:
         raise
     except Exception as error:  # readers raise whatever their library raises
-        raise InputError(f"{shown} cannot be read as an image ({_said(error)}): replace or remove it.") from error
+        raise InputError(f"{shown} cannot be read as an image ({said_by(error)}): replace or remove it.") from error
     return GreyImage(_checked(image.pixels, shown), image.affine, image.patient)
-
-
-def _said(error: Exception) -> str:
-    """An error of a library in one line."""
-    text = " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
-    return text if len(text) <= 160 else text[:160] + " ..."
 
 
 def _read(paths: list[Path], mat_key: str) -> GreyImage:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monai_aggrgan.exceptions import InputError
+from monai_aggrgan.exceptions import InputError, said_by
 
 __all__ = ["NUMBERS", "STRUCT", "TEXT", "MatNode", "open_mat"]
 
@@ -74,8 +74,7 @@ def open_mat(path: Path | str) -> Iterator[MatNode]:
     except InputError:
         raise
     except Exception as error:  # h5py and SciPy raise many kinds, by where the damage is
-        said = " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
-        raise InputError(f"{path} cannot be read as a MATLAB file ({said[:160]}): replace or remove it.") from error
+        raise InputError(f"{path} cannot be read as a MATLAB file ({said_by(error)}): replace or remove it.") from error
 
 
 class _Hdf5Node(MatNode):

@@ -184,3 +184,10 @@ def test_the_real_series_as_a_patient(shared, tmp_path):
     os.symlink(folder, tmp_path / "T1" / "subject 1")
     cases = list_class_folders(tmp_path)
     assert names(cases) == [("T1", "subject 1", "subject 1")] and len(cases[0]["images"]["T1"]) == 30
+
+
+def test_a_segmentation_without_its_image_is_said_to_be_taken_for_one(tmp_path, caplog):
+    touch(tmp_path, "a/p0/t1.nii.gz", "a/p0/seg.nii.gz", "a/p1/x_mask.nii.gz", "b/segment.nii.gz")
+    assert len(list_class_folders(tmp_path)) == 4
+    assert "a: 2 images are called as segmentations are and are taken for images (seg)" in caplog.text
+    assert "b:" not in caplog.text
