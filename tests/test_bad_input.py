@@ -229,6 +229,19 @@ def test_a_file_that_may_not_be_read(slices, monkeypatch):
     assert sentence.count("0.png") == 1
 
 
+def test_a_file_that_is_closed_to_the_user(slices, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "3.png")
+    refused(
+        study(slices).run, r"a/3.png cannot be read \(Permission denied\): get the right to read it, or leave it out"
+    )
+
+
+def test_a_list_is_looked_for_in_the_data_sets_folder_too(slices):
+    write_datalist(slices, lambda name, n: "", lambda name, n: f"{name}{n}")
+    study(slices, datalist="list.csv").run("prepare")
+    assert {row["patient"] for row in read_manifest(slices.parent / "study" / "prepare")} >= {"p-001", "p-020"}
+
+
 def test_a_folder_that_may_not_be_read(slices, monkeypatch):
     """Root may read everything, so the operating system's answer is made here."""
     save(slices / "a" / "Doe" / "0.png", grey())

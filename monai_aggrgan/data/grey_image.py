@@ -70,6 +70,8 @@ def read_segmentation(files: Sequence[Path | str] | Path | str, *, mat_key: str 
     shown = paths[0] if len(paths) == 1 else paths[0].parent
     if absent := next((path for path in paths if not os.path.exists(path)), None):
         raise InputError(f"{absent} is not there, or its folder is closed to you: put the file back, or leave it out.")
+    if closed := next((path for path in paths if not os.access(path, os.R_OK)), None):
+        raise InputError(f"{closed} cannot be read (Permission denied): get the right to read it, or leave it out.")
     try:
         image = _read(paths, mat_key)
     except InputError:

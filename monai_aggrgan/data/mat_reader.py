@@ -169,8 +169,8 @@ def _find(root: MatNode, path: Path, key: str) -> tuple[MatNode, MatNode]:
         if found is None:
             where = f"'{'/'.join(parts[:depth])}'" if depth else "it"
             raise InputError(
-                f"{path} has no '{key}': {where} {_holds(node)}; leave the file out, or say with key= where its image"
-                " stands."
+                f"{path} has no '{key}': {where} {_holds(node)}; leave the file out, or say with --mat_key (key= of"
+                " MatReader) where its image stands."
             )
         node = found
     return struct, node

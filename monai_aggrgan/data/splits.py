@@ -38,8 +38,8 @@ def split_by_fold(items: Sequence[SplitItem], *, held_out_fold: str, least: int 
     """
     if unknown := next((item for item in items if item["fold"] is None), None):
         raise InputError(
-            f"{unknown['case']} has no fold: fill the fold column of --datalist for every image, or omit"
-            " --held_out_fold."
+            f"{unknown['case']} has no fold: fill the fold column of --datalist for every image (of the"
+            " Figshare set, add cvind.mat), or omit --held_out_fold."
         )
     folds = sorted({str(item["fold"]) for item in items})
     if held_out_fold not in folds:
@@ -101,6 +101,6 @@ def _checked(items: Sequence[SplitItem], sides: list[str], least: int) -> list[s
         if count < least:
             raise InputError(
                 f"Class '{name}' has {count} {side.replace('_', '-')} images and needs {MIN_IMAGES}: add images"
-                " (and patients) to it, change the split, or leave it out with --classes."
+                " (and patients) to it, change the split (--held_out_fraction, --seed), or leave it out with --classes."
             )
     return sides

@@ -203,7 +203,7 @@ def _row(case: Case, patient: str | None, slice_: Slice, half: NDArray[np.float1
 
 
 def pseudonym(patient: str | None) -> str:
-    """What stands for a patient in all that is written; who has the data can make it as well. Empty where unknown."""
+    """What stands for a patient in what is kept, until the manifest has numbers. Empty where unknown."""
     return "" if patient is None else "p-" + sha256_of(_bytes_of(patient))[:12]
 
 

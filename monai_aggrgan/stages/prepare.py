@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from monai_aggrgan.data.cases import Case
-from monai_aggrgan.data.manifest import sha256_of, write_image_parts, write_manifest
+from monai_aggrgan.data.manifest import map_image_array, sha256_of, write_image_parts, write_manifest
 from monai_aggrgan.data.patients import join_patients
 from monai_aggrgan.data.splits import SplitItem, split_by_fold, split_by_patient
 from monai_aggrgan.evaluation.data_summary import write_data_summary
@@ -31,7 +31,8 @@ LEFT_OUT = "left_out.csv"
 CACHE = "prepare_cache"
 UNKNOWN_PATIENTS = (
     "PATIENTS ARE UNKNOWN for {count} of {total} images: slices of one patient may stand on both sides of the split,"
-    " and every comparison with held-out images is then too good. Give a --datalist with patient_id or fold."
+    " and every comparison with held-out images is then too good. Give a --datalist with patient_id, or"
+    " with fold and --held_out_fold."
 )
 
 
@@ -63,6 +64,8 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
 
 
 def _take_as_it_is(settings: StudySettings) -> None:
+    for name in settings.prepared_classes():
+        map_image_array(settings.stage_dir("prepare", name))  # refuses what is lacking or damaged
     record = read_record(settings.stage_dir("prepare"))
     made = record["settings"] if record else {}
     size = made.get("size", "another size")
@@ -99,7 +102,7 @@ def _prepare(
     left_out += [left_out_row(error, path, settings) for path, error in damaged]
     _refuse_mixed_sizes(rows, settings)
     _refuse_lost_classes(cases, rows)
-    for row, patient in zip(rows, join_patients(*_patients_of(rows)), strict=True):
+    for row, patient in zip(rows, _numbered(join_patients(*_patients_of(rows))), strict=True):
         row["patient"] = patient
     items = [_item(cases[row["case"]], row["class_name"], row["patient"] or None, row["fold"] or None) for row in rows]
     for row, side in zip(rows, _split(items, settings), strict=True):
@@ -116,6 +119,12 @@ def _prepare(
 
 def _patients_of(rows: list[Row]) -> tuple[list[str], list[str]]:
     return [row["listed_patient"] for row in rows], [row["patient"] for row in rows]
+
+
+def _numbered(patients: list[str]) -> list[str]:
+    """Numbers for names: a hash of a name could be found again by whoever guesses the name."""
+    numbers = {name: f"p-{number:03d}" for number, name in enumerate(sorted({*patients} - {""}), 1)}
+    return [numbers.get(name, "") for name in patients]
 
 
 def _refuse_lost_classes(cases: list[Case], rows: list[Row]) -> None:

@@ -36,7 +36,7 @@ __all__ = ["REPORT", "STAGES", "tasks"]
 REPORT = "report.html"
 SHEETS = {
     CONTACT_SHEET: "Real images of each class and side of the split, drawn by the seed, not chosen.",
-    NEAR_DUPLICATES: "Held-out images beside training images that show nearly the same, and the difference.",
+    NEAR_DUPLICATES: "Held-out images beside training images that show nearly the same: the most alike, 12 at most.",
 }
 STAGES = ("prepare", "train", "generate", "select", "aggregate", "stylise", "evaluate")
 SHEET = 32

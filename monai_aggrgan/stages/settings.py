@@ -56,7 +56,7 @@ class StudySettings:
             patient), `brats` (cases as BraTS publishes them, each modality a class), `figshare` (the brain tumour
             set's own files); `auto` looks.
         datalist: CSV with columns image, class, and patient_id, fold and label (a segmentation) where known, or a
-            Decathlon JSON; `dataset_dir` is then the root of its images, the list's own folder by default.
+            Decathlon JSON, here or in `dataset_dir`; that is then the root of its images, by default the list's folder.
         classes: classes to use, all by default.
         generators: names of `train_<name>.yaml` configs.
         image_size: side of the images in pixels, a power of two from 16 on.
@@ -149,6 +149,9 @@ class StudySettings:
         for name in ("config_dir", "dataset_dir", "output_dir", "datalist"):
             if name in given:
                 given[name] = Path(str(given[name])).expanduser()
+        if "datalist" in given and "dataset_dir" in given and not given["datalist"].exists():
+            beside = given["dataset_dir"] / given["datalist"]
+            given["datalist"] = beside if beside.is_file() else given["datalist"]
         for name in ("classes", "generators"):
             if name in given:
                 given[name] = tuple(str(value) for value in ensure_tuple(given[name]))

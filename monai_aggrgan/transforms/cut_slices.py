@@ -167,7 +167,9 @@ class CutSlices(Transform):
             raise InputError("The segmentation is empty: leave the case out, or choose other slices with --slices.")
         areas = foreground_areas(stack, low=range_[0], high=range_[1])
         if not areas.any():
-            raise InputError("No pixel is brighter than a tenth of the range of intensities: look at the image.")
+            raise InputError(
+                "No pixel is brighter than a tenth of the range of intensities: leave it out, or change --intensity."
+            )
         if self.slices == "every":
             return every_nth(areas, step=self.slice_step)
         return across_foreground(areas, positions=self.slice_positions)
@@ -188,7 +190,9 @@ class CutSlices(Transform):
             image = scale_to_unit(stack[index], low=low, high=high)
             darkest, brightest = torch.aminmax(image)
             if not darkest < brightest:
-                raise InputError(f"Slice {index} is constant between what becomes 0 and 1: leave it out.")
+                raise InputError(
+                    f"Slice {index} is constant between what becomes 0 and 1: leave it out, or change --intensity."
+                )
             resized = resize_square(image[None], size=self.size, spacing=spacing)
             shape = (stack.shape[1], stack.shape[2])
             made.append(Slice(class_name, resized, index if len(stack) > 1 else None, shape, spacing, low, high))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -99,5 +100,7 @@ def paint(
             color=text.colour,
             parse_math=False,
         )
-    agg.draw()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a name in other letters shows as boxes
+        agg.draw()
     return np.asarray(agg.buffer_rgba(), dtype=np.uint8)[..., :3].copy()

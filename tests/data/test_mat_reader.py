@@ -241,7 +241,7 @@ def test_the_header_is_read_without_the_pixels(tmp_path):
         read(path)
 
 
-NO_IMAGE = r"1\.mat has no 'cjdata/image': it holds 'cvind'; leave the file out, or say with key= where its image"
+NO_IMAGE = r"1\.mat has no 'cjdata/image': it holds 'cvind'; leave the file out, or say with --mat_key "
 
 
 @pytest.mark.parametrize("function", [read, read_mat_header])

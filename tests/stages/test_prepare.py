@@ -98,7 +98,7 @@ def test_a_patient_folder_stands_on_one_side_in_all_classes_under_a_pseudonym(vo
     for row in rows:
         sides.setdefault(row["patient"], set()).add(row["section"])
     assert len(sides) == 5 and all(len(met) == 1 for met in sides.values())
-    assert all(patient.startswith("p-") for patient in sides)
+    assert sorted(sides) == [f"p-{number:03d}" for number in range(1, 6)]
 
 
 def test_the_arrays_hold_the_slices_in_the_manifests_order(volumes):
@@ -354,6 +354,10 @@ def test_a_prepared_folder_is_taken_without_its_sources(volumes, tmp_path, caplo
         study(None, **copied, slices="every").run("prepare")
     with pytest.raises(InputError, match="--dataset_dir is missing"):
         study(None, output_dir=tmp_path / "other")
+    array = tmp_path / "node" / "prepare" / "t2" / "images.npy"
+    array.write_bytes(array.read_bytes()[:5000])
+    with pytest.raises(InputError, match=r"t2/images.npy cannot be read"):
+        study(None, **copied).run("prepare")
 
 
 def test_mat_files_of_any_struct(tmp_path):
