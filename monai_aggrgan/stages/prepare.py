@@ -43,6 +43,7 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
         return
     cases, damaged = list_cases(settings)
     fingerprints = [fingerprint(case) for case in cases]
+    trained = any(settings.stage_dir("train").glob(f"*/*/{RECORD}"))
     yield Task(
         name="prepare",
         folder=settings.stage_dir("prepare"),
@@ -57,9 +58,9 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
             **settings.cutting,
         },
         work=lambda folder: _prepare(folder, cases, fingerprints, damaged, settings),
-        unfinished=(settings.stage_dir("prepare") / LEFT_OUT).is_file(),  # what was left out may be mended by now
+        unfinished=not trained and (settings.stage_dir("prepare") / LEFT_OUT).is_file(),  # it may be mended by now
         scratch=[settings.stage_dir(CACHE)],
-        precious=any(settings.stage_dir("train").glob(f"*/*/{RECORD}")),  # else the trained would meet another split
+        precious=trained,  # else the trained would meet another split
     )
 
 

@@ -26,7 +26,8 @@ class Task:
     """Work that fills one folder.
 
     A finished task with the same settings and inputs is skipped; one that was interrupted goes on in its folder; one
-    whose settings or inputs have changed is done again from an empty folder, or refused if that would undo hours.
+    whose settings or inputs have changed is done again from an empty folder, or refused if that would undo hours. The
+    old result stays aside until the new one is there, and comes back when what was given cannot be used.
 
     Args:
         name: what progress and messages call it.
@@ -61,9 +62,14 @@ class Task:
             logger.info("%s: finished before, skipped", self.name)
             return False
         if record and (again or self._changed(record["settings"], wanted)):
-            self._start_over(record["settings"], wanted, again=again)
+            self._start_over(record, wanted, again=again)
             record = None
-        self._do(wanted, record)
+        try:
+            self._do(wanted, record)
+        except InputError:
+            self._take_back()
+            raise
+        shutil.rmtree(self._aside, ignore_errors=True)
         return True
 
     def refuse_if_stale(self) -> None:
@@ -103,7 +109,8 @@ class Task:
     def _changed(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         return [key for key in {**old, **new} if key not in self.extendable and old.get(key) != new.get(key)]
 
-    def _start_over(self, old: Mapping[str, Any], new: Mapping[str, Any], *, again: bool) -> None:
+    def _start_over(self, record: Mapping[str, Any], new: Mapping[str, Any], *, again: bool) -> None:
+        old = record["settings"]
         changed = sorted(self._changed(old, new))
         if self.precious and not again:
             was = ", ".join(_difference(key, old.get(key), new.get(key)) for key in changed)
@@ -112,8 +119,24 @@ class Task:
                 " --output_dir, or delete that folder to train anew."
             )
         logger.info("%s: done again (%s)", self.name, ", ".join(changed) + " changed" if changed else "as asked")
-        for folder in (self.folder, *self.scratch) if again else [self.folder]:
-            shutil.rmtree(folder, ignore_errors=folder in self.scratch)
+        for folder in self.scratch if again else ():
+            shutil.rmtree(folder, ignore_errors=True)
+        if self._aside.exists() or not record["finished"]:  # the last whole result is what is kept
+            shutil.rmtree(self.folder)
+        else:
+            (self.folder / RECORD).rename(self.folder / f"{RECORD}.aside")  # nobody takes it for a result
+            self.folder.rename(self._aside)
+
+    @property
+    def _aside(self) -> Path:
+        return self.folder.with_name(f".{self.folder.name}-aside")
+
+    def _take_back(self) -> None:
+        """Put the old result back in its place, if there is one."""
+        if self._aside.exists():
+            shutil.rmtree(self.folder)
+            self._aside.rename(self.folder)
+            (self.folder / f"{RECORD}.aside").rename(self.folder / RECORD)
 
 
 def _difference(key: str, old: object, new: object) -> str:

@@ -617,6 +617,7 @@ def test_what_is_unpacked_is_not_unpacked_again(tmp_path, parts, monkeypatch):
     unpack_figshare(tmp_path)
     (tmp_path / FIGSHARE_FOLDER).rename(tmp_path / "by hand")
     unpack_figshare(tmp_path)
+    assert not (tmp_path / FIGSHARE_FOLDER).exists() and (tmp_path / "by hand" / "7.mat").is_file()
 
 
 def test_slices_that_are_there_stay_and_missing_ones_are_added(tmp_path, written, parts):

@@ -426,8 +426,21 @@ def test_what_was_left_out_and_is_mended_is_taken_by_the_next_run(volumes, monke
         patch.setattr(case_slices, "read_grey_image", denied)
         assert len(prepared(volumes, on_error="skip")) == 48
         assert len(prepared(volumes, on_error="skip")) == 48
+    trained = volumes.parent / "study" / "train" / "t1" / "dcgan1" / "stage.json"
+    trained.parent.mkdir(parents=True)
+    trained.write_text("{}", encoding="utf-8")
+    assert len(prepared(volumes, on_error="skip")) == 48  # what was trained on stays as it was
+    shutil.rmtree(volumes.parent / "study" / "train")
     assert len(prepared(volumes, on_error="skip")) == 60
     assert not (volumes.parent / "study" / "prepare" / "left_out.csv").exists()
+
+
+def test_a_rerun_that_is_refused_loses_nothing(volumes):
+    rows = prepared(volumes)
+    with pytest.raises(InputError, match="There is no segmentation to choose slices by"):
+        study(volumes, slices="label").run("prepare")
+    assert read_manifest(volumes.parent / "study" / "prepare") == rows
+    assert not list(volumes.parent.glob("study/.*"))
 
 
 def test_again_reads_all_again(volumes, reads):

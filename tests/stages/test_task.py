@@ -235,3 +235,27 @@ def test_the_record_is_whole_json_and_absent_before(task, tmp_path):
     task(Work()).run()
     assert json.loads((tmp_path / "out" / RECORD).read_text()) == read_record(tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["lines.txt", RECORD]
+
+
+def test_what_cannot_be_used_leaves_the_old_result_in_its_place(task, tmp_path):
+    task(Work(), {"size": 1}).run()
+    before = read_record(tmp_path / "out")
+    with pytest.raises(InputError):
+        task(Work(fails=InputError), {"size": 2}).run()
+    assert read_record(tmp_path / "out") == before and lines(tmp_path) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert task(Work(), {"size": 1}).run() is False
+
+
+def test_an_old_result_comes_back_after_an_interruption_too_and_goes_when_the_new_one_is_there(task, tmp_path):
+    task(Work(), {"size": 1}).run()
+    with pytest.raises(KeyboardInterrupt):
+        task(Work(fails=KeyboardInterrupt), {"size": 2}).run()
+    assert not read_record(tmp_path / "out")["finished"]
+    assert not list(tmp_path.glob(f".out-aside/{RECORD}"))  # nobody takes it for a result
+    with pytest.raises(InputError):
+        task(Work(fails=InputError), {"size": 2}).run()
+    assert read_record(tmp_path / "out")["settings"]["size"] == 1 and lines(tmp_path) == 1
+    task(Work(), {"size": 3}).run()
+    assert read_record(tmp_path / "out")["settings"]["size"] == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
