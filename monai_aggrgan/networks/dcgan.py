@@ -17,7 +17,16 @@ import torch.nn.functional as F
 from monai.utils.module import look_up_option
 from torch import Tensor, nn
 
-__all__ = ["DCGAN1Discriminator", "DCGAN1Generator", "DCGAN2Discriminator", "DCGAN2Generator"]
+from monai_aggrgan.networks.spectral_norm import normalise_spectrally
+
+__all__ = [
+    "DCGAN1Discriminator",
+    "DCGAN1Generator",
+    "DCGAN2Discriminator",
+    "DCGAN2Generator",
+    "initialise",
+    "stage_widths",
+]
 
 _NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
     "batch": nn.BatchNorm2d,
@@ -64,14 +73,14 @@ class _Generator(nn.Module):
     ) -> None:
         super().__init__()
         self.image_size, self.latent_size = image_size, latent_size
-        widths = _stage_widths(image_size, base_width)[::-1]
+        widths = stage_widths(image_size, base_width)[::-1]
         with torch.random.fork_rng(devices=[]):
             projection = nn.ConvTranspose2d(latent_size, widths[0], 4, bias=False)
             layers = [nn.Unflatten(1, (latent_size, 1, 1)), projection, nn.BatchNorm2d(widths[0]), activation]
             for inputs, outputs in pairwise(widths):
                 layers += [upsample(inputs, outputs), nn.BatchNorm2d(outputs), activation]
             self.layers = nn.Sequential(*layers, upsample(widths[-1], 1))
-        _initialise(self, seed)
+        initialise(self, seed)
 
     def forward(self, latent: Tensor) -> Tensor:
         """Images (B, 1, H, W) in [0, 1] from latents (B, latent_size), float32 even under autocast."""
@@ -127,11 +136,15 @@ class _Discriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, 1) of images (B, 1, H, W) in [0, 1]; other shapes raise ValueError."""
+        logits: Tensor = self.head(self._maps(images))
+        return logits
+
+    def _maps(self, images: Tensor) -> Tensor:
         if images.shape[1:] != (1, self.image_size, self.image_size):
             allowed = f"(B, 1, {self.image_size}, {self.image_size})"
             raise ValueError(f"images must be {allowed}, got shape {tuple(images.shape)}")
-        logits: Tensor = self.head(self.features(images * 2 - 1))
-        return logits
+        maps: Tensor = self.features(images * 2 - 1)
+        return maps
 
 
 class DCGAN1Discriminator(_Discriminator):
@@ -143,6 +156,7 @@ class DCGAN1Discriminator(_Discriminator):
         image_size: side of the image in pixels, a power of two >= 16.
         base_width: channels of the stage nearest to the image.
         dropout: probability with which an activation is dropped, drawn from the global generator as in all of torch.
+        spectral_norm: whether every weight is divided by its largest singular value (Miyato et al. 2018).
         seed: decides the initial weights.
 
     Raises:
@@ -151,10 +165,18 @@ class DCGAN1Discriminator(_Discriminator):
     Source: Mukherjee et al. 2022, "DCGAN architecture", variant 1.
     """
 
-    def __init__(self, *, image_size: int = 128, base_width: int = 64, dropout: float = 0.25, seed: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        image_size: int = 128,
+        base_width: int = 64,
+        dropout: float = 0.25,
+        spectral_norm: bool = False,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         self.image_size = image_size
-        widths = _stage_widths(image_size, base_width)
+        widths = stage_widths(image_size, base_width)
         layers: list[nn.Module] = []
         with torch.random.fork_rng(devices=[]):
             for inputs, outputs in pairwise([1, *widths]):
@@ -162,7 +184,9 @@ class DCGAN1Discriminator(_Discriminator):
                 layers += [convolution, nn.LeakyReLU(0.2, inplace=True), nn.Dropout(dropout)]
             self.features = nn.Sequential(*layers)
             self.head = nn.Sequential(nn.Flatten(), nn.Linear(widths[-1] * 4 * 4, 1))
-        _initialise(self, seed)
+        initialise(self, seed)
+        if spectral_norm:
+            normalise_spectrally(self, seed=seed)
 
 
 class DCGAN2Discriminator(_Discriminator):
@@ -174,7 +198,9 @@ class DCGAN2Discriminator(_Discriminator):
         image_size: side of the image in pixels, a power of two >= 16.
         base_width: channels of the stage nearest to the image.
         normalization: "batch"; "layer", which treats each image alone and so suits a gradient penalty (the critic of
-            the convolutional WGAN-div, Wu et al. 2018); or "none", where the convolutions have a bias instead.
+            the convolutional WGAN-div, Wu et al. 2018); or "none", where the convolutions have a bias instead, as goes
+            best with `spectral_norm`, whose bound the scales of a normalisation undo.
+        spectral_norm: whether every weight is divided by its largest singular value (Miyato et al. 2018).
         seed: decides the initial weights.
 
     Raises:
@@ -185,11 +211,17 @@ class DCGAN2Discriminator(_Discriminator):
     """
 
     def __init__(
-        self, *, image_size: int = 128, base_width: int = 64, normalization: str = "batch", seed: int = 0
+        self,
+        *,
+        image_size: int = 128,
+        base_width: int = 64,
+        normalization: str = "batch",
+        spectral_norm: bool = False,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.image_size = image_size
-        widths = _stage_widths(image_size, base_width)
+        widths = stage_widths(image_size, base_width)
         normalize: Callable[[int], nn.Module] = look_up_option(normalization, _NORMALIZATIONS)
         convolve = partial(nn.Conv2d, kernel_size=4, bias=normalization == "none")
         layers: list[nn.Module] = []
@@ -200,10 +232,12 @@ class DCGAN2Discriminator(_Discriminator):
                 layers += [convolution, *between, nn.LeakyReLU(0.2, inplace=True)]
             self.features = nn.Sequential(*layers)
             self.head = nn.Sequential(convolve(widths[-1], 1), nn.Flatten())
-        _initialise(self, seed)
+        initialise(self, seed)
+        if spectral_norm:
+            normalise_spectrally(self, seed=seed)
 
 
-def _stage_widths(image_size: int, base_width: int) -> list[int]:
+def stage_widths(image_size: int, base_width: int) -> list[int]:
     """Channels of each stage from the image down to 4x4: 64 pixels have four, of 1, 2, 4 and 8 times the base width."""
     if image_size < 16 or image_size & (image_size - 1):
         raise ValueError(f"image_size must be a power of two >= 16 (16, 32, 64, 128, 256...), got {image_size}")
@@ -211,7 +245,7 @@ def _stage_widths(image_size: int, base_width: int) -> list[int]:
     return [base_width * min(2**stage, 8) for stage in range(stages)]
 
 
-def _initialise(network: nn.Module, seed: int) -> None:
+def initialise(network: nn.Module, seed: int) -> None:
     """Weights N(0, 0.02), scales of the normalisation N(1, 0.02), biases 0: Radford et al. 2016 and their code."""
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in network.named_parameters():

@@ -11,6 +11,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from monai_aggrgan.networks.spectral_norm import normalise_spectrally
+
 __all__ = ["WGANDivCritic", "WGANDivGenerator"]
 
 
@@ -59,6 +61,7 @@ class WGANDivCritic(nn.Module):
     Args:
         image_size: side of the image in pixels.
         hidden: widths of the hidden layers, from the image on (ours: the paper gives none).
+        spectral_norm: whether every weight is divided by its largest singular value (Miyato et al. 2018).
         seed: decides the initial weights.
 
     Raises:
@@ -67,11 +70,20 @@ class WGANDivCritic(nn.Module):
     Source: Mukherjee et al. 2022, "WGAN architecture"; Wu et al. 2018.
     """
 
-    def __init__(self, *, image_size: int = 128, hidden: Sequence[int] = (512, 256), seed: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        image_size: int = 128,
+        hidden: Sequence[int] = (512, 256),
+        spectral_norm: bool = False,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         self.image_size = image_size
         layers = _fully_connected([_pixels(image_size), *hidden, 1], seed)
         self.layers = nn.Sequential(nn.Flatten(), *layers)
+        if spectral_norm:
+            normalise_spectrally(self, seed=seed)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, 1) of images (B, 1, H, W) in [0, 1]."""

@@ -5,13 +5,20 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.distributions import Categorical, Normal
+from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 
 from monai_aggrgan.losses.adversarial import (
+    certainty,
+    information_loss,
+    least_squares_fake_loss,
+    least_squares_generator_loss,
+    least_squares_real_loss,
     logistic_fake_loss,
     logistic_generator_loss,
     logistic_real_loss,
     mean_score,
+    r1_penalty,
     wasserstein_divergence_penalty,
 )
 
@@ -56,10 +63,73 @@ def test_generator_still_learns_where_the_discriminator_has_won():
     assert logits.grad == pytest.approx(-1)
 
 
-@pytest.mark.parametrize("loss", [logistic_real_loss, logistic_fake_loss, logistic_generator_loss, mean_score])
+@pytest.mark.parametrize(
+    ("loss", "wanted"),
+    [(least_squares_real_loss, 1.0), (least_squares_fake_loss, 0.0), (least_squares_generator_loss, 1.0)],
+)
+def test_least_squares_losses_are_half_mean_squares_of_the_logits_themselves(loss, wanted):
+    """A sigmoid before them would keep the losses of large logits at 1/2."""
+    logits = torch.tensor([[-3.0], [0.0], [1.0], [5.0]])
+    expected = sum((logit - wanted) ** 2 for logit in (-3.0, 0.0, 1.0, 5.0)) / 4 / 2
+    assert loss(logits) == pytest.approx(expected)
+    assert loss(torch.full((2, 1), wanted)) == 0
+
+
+LOSSES = [
+    logistic_real_loss,
+    logistic_fake_loss,
+    logistic_generator_loss,
+    least_squares_real_loss,
+    least_squares_fake_loss,
+    least_squares_generator_loss,
+    mean_score,
+]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
 def test_losses_of_half_precision_logits_are_float32(loss):
     logits = torch.randn(257, 1).bfloat16()
     assert torch.equal(loss(logits), loss(logits.float()))
+
+
+def test_certainty_is_the_share_of_positive_margins_less_that_of_negative_ones():
+    margins = torch.tensor([[0.1], [30.0], [-2.0], [0.0]], requires_grad=True)
+    assert certainty(margins) == 0.25
+    assert not certainty(margins).requires_grad
+    assert (certainty(torch.rand(3, 1)), certainty(-torch.rand(3, 1))) == (1, -1)
+    assert certainty(torch.ones(1001, 1).bfloat16()).dtype == torch.float32
+
+
+def codes() -> tuple[Tensor, Tensor]:
+    return one_hot(torch.tensor([2, 0, 1, 1]), 3).float(), 2 * draw(4, 2) - 1
+
+
+def test_information_loss_is_the_surprise_of_the_codes():
+    """-E[log Q(c|x)] with the distributions of torch, less the Gaussians' constant."""
+    category, continuous = codes()
+    guess = torch.randn(4, 5, generator=torch.Generator().manual_seed(1))
+    log_likelihood = Categorical(logits=guess[:, :3]).log_prob(category.argmax(1))
+    log_likelihood += Normal(guess[:, 3:], 1).log_prob(continuous).sum(1) + math.log(2 * math.pi)
+    torch.testing.assert_close(information_loss(guess, category, continuous), -log_likelihood.mean())
+
+
+def test_information_loss_of_certain_and_of_blind_guesses():
+    category, continuous = codes()
+    certain = torch.cat([100 * category, continuous], dim=1)
+    assert information_loss(certain, category, continuous) == pytest.approx(0, abs=1e-6)
+    blind = information_loss(torch.zeros(4, 5), category, torch.ones(4, 2))
+    assert blind == pytest.approx(math.log(3) + 2 * 0.5)
+    assert information_loss(torch.zeros(4, 3), category, torch.zeros(4, 0)) == pytest.approx(math.log(3))
+
+
+def test_information_loss_of_half_precision_guesses_is_float32():
+    guess = torch.randn(4, 5).bfloat16()
+    assert torch.equal(information_loss(guess, *codes()), information_loss(guess.float(), *codes()))
+
+
+def test_guesses_of_other_codes_are_refused():
+    with pytest.raises(ValueError, match=r"guess must be 3 \+ 2 numbers an image, got shape \(4, 6\)"):
+        information_loss(torch.zeros(4, 6), *codes())
 
 
 @pytest.mark.parametrize("k", [1.0, 2.0])
@@ -165,6 +235,49 @@ def test_penalty_is_float32_under_autocast(build):
     expected = wasserstein_divergence_penalty(critic, real.float(), fake.float(), mix=mix)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         penalty = wasserstein_divergence_penalty(critic, real, fake, mix=mix)
+    assert penalty.dtype == torch.float32
+    torch.testing.assert_close(penalty, expected, rtol=1e-6, atol=0)
+
+
+def test_r1_of_a_linear_critic():
+    """grad D = w everywhere: gamma / 2 ||w||^2, whose gradient is gamma w."""
+    critic = linear_critic()
+    penalty = r1_penalty(critic, draw(4, 1, 3, 3), gamma=3.0)
+    penalty.backward()
+    weight = critic[1].weight
+    assert penalty.shape == ()
+    torch.testing.assert_close(penalty, 1.5 * weight.square().sum())
+    torch.testing.assert_close(weight.grad, 3 * weight.detach())
+
+
+def test_r1_of_a_quadratic_critic():
+    """D(x) = ||x||^2 / 2 has grad D = x: the penalty measures the real images themselves, squared, not the norm."""
+    real = draw(4, 1, 3, 3)
+    penalty = r1_penalty(lambda images: images.square().sum((1, 2, 3))[:, None] / 2, real, gamma=2.0)
+    torch.testing.assert_close(penalty, real.square().sum() / 4)
+
+
+def test_gradient_of_r1_against_finite_differences():
+    critic, real = small_critic().double(), draw(3, 1, 3, 3).double()
+
+    def penalty(weight: Tensor) -> Tensor:
+        return r1_penalty(lambda x: torch.func.functional_call(critic, {"1.weight": weight}, x), real, gamma=2.0)
+
+    assert torch.autograd.gradcheck(penalty, critic[1].weight.detach().clone().requires_grad_())
+
+
+def test_r1_reaches_only_the_critic():
+    critic, real = small_critic(), draw(2, 1, 3, 3).requires_grad_()
+    r1_penalty(critic, real, gamma=1.0).backward()
+    assert real.grad is None
+    assert critic[1].weight.grad.abs().sum() > 0
+
+
+def test_r1_is_float32_under_autocast():
+    critic, real = small_critic(), draw(4, 1, 3, 3).bfloat16()
+    expected = r1_penalty(critic, real.float(), gamma=1.0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        penalty = r1_penalty(critic, real, gamma=1.0)
     assert penalty.dtype == torch.float32
     torch.testing.assert_close(penalty, expected, rtol=1e-6, atol=0)
 
