@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -24,12 +24,16 @@ class GraphedStep:
     Args:
         step: what to do.
         device: where `step` works; on any other device than CUDA it is simply called.
+        generators: random generators, beside torch's own, that `step` draws from: a replay goes on in their streams.
 
     Source: PyTorch's notes on CUDA graphs: warm-up on a side stream, capture, replay.
     """
 
-    def __init__(self, step: Callable[[], None], device: torch.device) -> None:
+    def __init__(
+        self, step: Callable[[], None], device: torch.device, *, generators: Sequence[torch.Generator] = ()
+    ) -> None:
         self.step = step
+        self.generators = generators
         self.calls = 0
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self.graph: torch.cuda.CUDAGraph | None = None
@@ -55,6 +59,8 @@ class GraphedStep:
     def _recorded(self, stream: torch.cuda.Stream) -> torch.cuda.CUDAGraph | None:
         """Record the step, which does not do it; say so where that is not possible, and never try again."""
         graph = torch.cuda.CUDAGraph()
+        for generator in self.generators:
+            graph.register_generator_state(generator)
         try:
             with torch.cuda.graph(graph, stream=stream):
                 self.step()

@@ -20,7 +20,10 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         happened.append("record")
         yield
 
-    graph = SimpleNamespace(replay=lambda: happened.append("replay"))
+    graph = SimpleNamespace(
+        replay=lambda: happened.append("replay"),
+        register_generator_state=lambda generator: happened.append(f"register {generator}"),
+    )
     for name, value in {
         "Stream": lambda device: stream,
         "current_stream": lambda device: stream,
@@ -37,6 +40,13 @@ def test_three_ordinary_steps_then_one_recording_and_replays(pretended):
     for _ in range(6):
         step()
     assert pretended == ["wait", "step", "wait"] * 3 + ["record", "step", "replay", "replay", "replay"]
+
+
+def test_a_recording_takes_up_the_streams_of_its_random_generators(pretended):
+    step = GraphedStep(lambda: pretended.append("step"), torch.device("cuda"), generators=["latents", "masks"])
+    for _ in range(5):
+        step()
+    assert pretended[9:] == ["register latents", "register masks", "record", "step", "replay", "replay"]
 
 
 def test_a_step_that_cannot_be_recorded_is_still_done(pretended, caplog):
