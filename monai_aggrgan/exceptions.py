@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["AggrganError", "InputError", "TrainingDiverged", "said_by"]
+__all__ = ["AggrganError", "InputError", "StorageFailed", "TrainingDiverged", "said_by"]
 
 
 class AggrganError(Exception):
@@ -15,6 +15,10 @@ class InputError(AggrganError, ValueError):
 
 class TrainingDiverged(AggrganError, RuntimeError):
     """A training produced NaN or a constant image and was stopped; the last good checkpoint is kept."""
+
+
+class StorageFailed(AggrganError, OSError):
+    """A result could not be written: the disk is full, or the folder is gone; what was written before is whole."""
 
 
 def said_by(error: Exception) -> str:

@@ -13,13 +13,13 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 import monai_aggrgan
 from monai_aggrgan.data import write_image_array
-from monai_aggrgan.losses import LogisticObjective, WassersteinDivergenceObjective
+from monai_aggrgan.losses import LogisticObjective, R1Objective, WassersteinDivergenceObjective
 from monai_aggrgan.stages import StudySettings
 from monai_aggrgan.study import STAGES
 
 BUNDLE = Path(__file__).resolve().parents[1] / "bundles" / "brain_mri_aggrgan"
 CONFIGS = BUNDLE / "configs"
-GENERATORS = ("dcgan1", "dcgan2", "wgan_div", "wgan_div_conv")
+GENERATORS = ("dcgan1", "dcgan2", "wgan_div", "wgan_div_conv", "lsgan", "infogan")
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,7 @@ PAPER = {
     "dcgan1": {"batch_size": 64, "learning_rate": 2e-4, "max_epochs": 1000, "betas": [0.5, 0.999], "critic_steps": 1},
     "dcgan2": {"batch_size": 128, "learning_rate": 2e-4, "max_epochs": 650, "betas": [0.5, 0.999], "critic_steps": 1},
     "wgan_div": {"batch_size": 32, "learning_rate": 1e-3, "max_epochs": 1000, "betas": [0.5, 0.999], "critic_steps": 5},
+    **dict.fromkeys(("lsgan", "infogan"), {"batch_size": 128, "learning_rate": 2e-4, "max_epochs": 650}),  # DCGAN-2's
     "wgan_div_conv": {"learning_rate": 2e-4, "betas": [0.0, 0.9], "critic_steps": 4},  # Wu et al. 2018
 }
 LATENTS = {"dcgan1": 100, "dcgan2": 100, "wgan_div": 128}
@@ -101,6 +102,51 @@ def test_hyper_parameters_are_the_papers(generator):
     assert (trainer["critic_steps"], trainer["max_epochs"]) == ("@critic_steps", "@max_epochs")
     assert config["train"]["dataloader"]["batch_size"] == "@batch_size"
     assert (config["image_size"], config["precision"]) == (128, "float32")
+
+
+SWITCHES = {  # of train.yaml, one by one
+    "average": {"average_half_life": 100.0},
+    "augmentation": {"augmentation_target": 0.6},
+    "spectral norm": {"spectral_norm": True},
+    "R1": {"r1_gamma": 1.0},
+    "best checkpoint": {"select_best": True, "selection_interval": 1, "selection_pool": 8},
+    "decay": {"decay_from": 0.5},
+    "bfloat16": {"precision": "bfloat16"},
+}
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_each_part_beyond_the_paper_can_be_switched_on_alone(switch, prepared, tmp_path):
+    options = SWITCHES[switch]
+    training = workflow("dcgan2", prepared, tmp_path, max_epochs=2, batch_size=2, checkpoint_interval=1, **options)
+    training.initialize()
+    training.run()
+    trainer, step = training.trainer, training.trainer.step
+    assert (trainer.average is not None) == (switch == "average")
+    assert (trainer.augmentation is not None) == (switch == "augmentation")
+    assert isinstance(step.objective, R1Objective) == (switch == "R1")
+    assert any("parametrizations" in name for name in trainer.critic.state_dict()) == (switch == "spectral norm")
+    assert (step.autocast is torch.bfloat16) == (switch == "bfloat16")
+    state = torch.load(tmp_path / "checkpoint_2.pt", weights_only=True)
+    assert ("selection" in state) == (switch == "best checkpoint")
+    rate = state["critic_optimizer"]["param_groups"][0]["lr"]
+    assert rate == (0.0 if switch == "decay" else 2e-4)
+    training.finalize()
+    exported = torch.load(tmp_path / "generator.pt", weights_only=True)
+    expected = {
+        "average": dict(trainer.average.network.state_dict()) if trainer.average else None,
+        "best checkpoint": state.get("selection", {}).get("weights"),
+    }.get(switch, trainer.generator.state_dict())
+    assert all(torch.equal(exported[name], value) for name, value in expected.items())
+
+
+def test_the_strong_recipe_sets_what_train_yaml_has_and_leaves_the_paper_as_it_is():
+    strong = ConfigParser.load_config_file(str(CONFIGS / "recipe_strong.yaml"))
+    paper = ConfigParser.load_config_file(str(CONFIGS / "train.yaml"))
+    assert set(strong) <= set(paper)
+    assert all(strong[name] != paper[name] for name in strong)
+    off = {name: paper[name] for name in ("average_half_life", "augmentation_target", "r1_gamma", "spectral_norm")}
+    assert not any(off.values()) and not paper["select_best"] and paper["decay_from"] == 1.0
 
 
 @pytest.mark.parametrize("generator", LATENTS)

@@ -21,6 +21,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from monai_aggrgan.data.manifest import read_manifest
 from monai_aggrgan.engines import LatentGanTrainer
 from monai_aggrgan.exceptions import InputError, TrainingDiverged
+from monai_aggrgan.handlers import latest_checkpoint
 from monai_aggrgan.stages import read_record
 
 CLASSES = ("disc", "square")
@@ -185,7 +186,7 @@ def curves(folder: Path) -> EventAccumulator:
 @pytest.mark.parametrize("generator", GENERATORS)
 def test_tensorboard_shows_every_term_scores_samples_and_held_out_metrics(finished, generator):
     accumulator = curves(finished / "train" / "square" / generator)
-    terms = {"critic/real", "critic/fake", "critic/score_real", "critic/score_fake"}
+    terms = {"critic/real", "critic/fake", "critic/score_real", "critic/score_fake", "critic/certainty"}
     terms |= {"generator/adversarial", "generator/diversity"}
     terms |= {"critic/penalty"} if generator == "wgan_div" else set()
     held_out = {f"held_out/{metric}" for metric in ("ssim", "psnr", "kl", "sd")}
@@ -322,7 +323,7 @@ def interrupted(study_of, tmp_path, monkeypatch) -> Iterator[Path]:
     """A study whose training was killed in its second epoch."""
 
     def kill(trainer: LatentGanTrainer, engine: LatentGanTrainer) -> None:
-        if engine.state.epoch == 2:
+        if engine.state.epoch == 2:  # a step into the second epoch
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -335,7 +336,7 @@ def interrupted(study_of, tmp_path, monkeypatch) -> Iterator[Path]:
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(study_of, finished, interrupted):
     folder = interrupted / "train" / "disc" / "dcgan1"
-    assert [path.name for path in folder.glob("checkpoint_*.pt")] == ["checkpoint_1.pt"]
+    assert sorted(path.name for path in folder.glob("checkpoint_*.pt")) == ["checkpoint_0.pt", "checkpoint_1.pt"]
     assert not (folder / "generator.pt").exists() and read_record(folder)["finished"] is False
     study_of(interrupted, generators="dcgan1", classes="disc").run("train")
     ours, uninterrupted = weights(interrupted, "disc", "dcgan1"), weights(finished, "disc", "dcgan1")
@@ -390,10 +391,12 @@ def test_a_training_that_diverges_says_so_and_keeps_its_last_good_checkpoint(stu
         return output
 
     monkeypatch.setattr(LatentGanTrainer, "_iteration", explode)
-    with pytest.raises(TrainingDiverged, match=r"DCGAN-2 on disc was stopped at epoch 2: .* good checkpoint is kept"):
+    with pytest.raises(
+        TrainingDiverged, match=r"DCGAN-2 on disc .* at epoch 2: .* after 3 fresh starts; the last good"
+    ):
         study_of(tmp_path, generators="dcgan2", classes="disc").run("prepare", "train")
     folder = tmp_path / "train" / "disc" / "dcgan2"
-    (checkpoint,) = folder.glob("checkpoint_*.pt")
+    checkpoint = latest_checkpoint(folder)
     state = torch.load(checkpoint, weights_only=True)["generator"]
     assert checkpoint.name == "checkpoint_1.pt" and all(value.isfinite().all() for value in state.values())
     assert not (folder / "generator.pt").exists()

@@ -27,7 +27,7 @@ from monai_aggrgan.data.manifest import (
 )
 from monai_aggrgan.data.mat_reader import MatReader
 from monai_aggrgan.data.phantoms import PHANTOM_CLASSES, phantom_slice, write_phantoms
-from monai_aggrgan.data.prepared import PreparedSlices, ShuffledBatches, shuffled_loader
+from monai_aggrgan.data.prepared import IndexedBatches, PreparedSlices, ShuffledBatches, shuffled_loader
 from monai_aggrgan.data.splits import HELD_OUT, TRAINING, SplitItem, split_by_fold, split_by_patient
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Case",
     "FigshareBrainTumorDataset",
     "GreyImage",
+    "IndexedBatches",
     "MatReader",
     "NormalLatents",
     "PreparedSlices",

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from monai.utils import look_up_option
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
 from monai_aggrgan.data.image_folder import AXES
 from monai_aggrgan.data.latents import derived_seed
@@ -17,13 +17,13 @@ from monai_aggrgan.data.manifest import read_image_array
 from monai_aggrgan.data.splits import HELD_OUT, TRAINING
 from monai_aggrgan.exceptions import InputError
 
-__all__ = ["PreparedSlices", "ShuffledBatches", "shuffled_loader"]
+__all__ = ["IndexedBatches", "PreparedSlices", "ShuffledBatches", "shuffled_loader"]
 
 
 class PreparedSlices(Dataset[dict[str, Tensor]]):
     """Slices of one class and one side of the split, as the stage `prepare` wrote them.
 
-    An index gives `{"image": (1, H, W)}`, a list of indices a whole batch `{"image": (B, 1, H, W)}` in one operation.
+    An index gives `{"image": (1, H, W)}`, a list or tensor of indices a whole batch `{"image": (B, 1, H, W)}` in one operation.
 
     Args:
         folder: the prepared data set, a folder with one folder per class.
@@ -50,8 +50,13 @@ class PreparedSlices(Dataset[dict[str, Tensor]]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int | Sequence[int]) -> dict[str, Tensor]:
+    def __getitem__(self, index: int | Sequence[int] | Tensor) -> dict[str, Tensor]:
         return {"image": self.images[index]}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images are."""
+        return self.images.device
 
     def samples(self, count: int | None = None) -> list[dict[str, Any]]:
         """The first `count` slices, all by default, as MONAI's data sets take them: each with its id as metadata.
@@ -74,23 +79,41 @@ class PreparedSlices(Dataset[dict[str, Tensor]]):
         return self
 
 
-class ShuffledBatches(Sampler[list[int]]):
+class ShuffledBatches(Sampler[Tensor]):
     """Whole batches of indices in an order that is a function of seed and epoch: a resumed training sees the same.
 
     What does not fill a batch at the end of an epoch is left out of that epoch, another part each time. A data set
-    smaller than a batch is one batch.
+    smaller than a batch is one batch. Of a training in several processes, each takes its part of every batch.
 
     Args:
         length: number of samples.
-        batch_size: samples of a batch.
+        batch_size: samples of a batch, of all processes together.
         seed: with the epoch, decides the order.
+        rank: which process this is.
+        world_size: how many there are.
+        device: where the indices are wanted; they go there once an epoch.
+
+    Raises:
+        ValueError: when a number is too small, or a batch has no sample for each process.
     """
 
-    def __init__(self, length: int, *, batch_size: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        length: int,
+        *,
+        batch_size: int,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        device: torch.device | str = "cpu",
+    ) -> None:
         if length < 1 or batch_size < 1:
             raise ValueError(f"length and batch_size must be at least 1, got {length} and {batch_size}")
-        self.length, self.batch_size, self.seed = length, min(batch_size, length), seed
-        self.epoch = 0
+        self.share = min(batch_size, length) // world_size
+        if not self.share:
+            raise ValueError(f"{world_size} processes cannot share batches of {min(batch_size, length)}")
+        self.length, self.batch_size, self.seed = length, self.share * world_size, seed
+        self.rank, self.device, self.epoch = rank, device, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of the next iteration, as with torch's DistributedSampler."""
@@ -99,17 +122,43 @@ class ShuffledBatches(Sampler[list[int]]):
     def __len__(self) -> int:
         return self.length // self.batch_size
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[Tensor]:
         random = torch.Generator().manual_seed(derived_seed(self.seed, self.epoch))
-        order = torch.randperm(self.length, generator=random).tolist()
-        return iter([order[start : start + self.batch_size] for start in self._starts()])
+        order = torch.randperm(self.length, generator=random).to(self.device)
+        start = self.rank * self.share
+        batches = order[: len(self) * self.batch_size].view(len(self), self.batch_size)
+        return iter(batches[:, start : start + self.share])
 
-    def _starts(self) -> range:
-        return range(0, len(self) * self.batch_size, self.batch_size)
+
+class IndexedBatches:
+    """A loader of whole batches that a data set gives for a tensor of indices: no workers, no collation, no copies.
+
+    Args:
+        dataset: such as `PreparedSlices`, with all images in memory, best on the device.
+        sampler: gives the indices of each batch; its `set_epoch` is called by the trainer.
+    """
+
+    def __init__(self, dataset: PreparedSlices, sampler: ShuffledBatches) -> None:
+        self.dataset, self.sampler = dataset, sampler
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        for indices in self.sampler:
+            yield self.dataset[indices]
 
 
-def shuffled_loader(dataset: PreparedSlices, *, batch_size: int, seed: int = 0) -> DataLoader[dict[str, Tensor]]:
-    """Loader of `{"image": (B, 1, H, W)}` batches, each taken from the data set's tensor by index, for a trainer."""
-    sampler = ShuffledBatches(len(dataset), batch_size=batch_size, seed=seed)
-    own_seed = torch.Generator()  # the loader draws a number a pass; not from the global generator
-    return DataLoader(dataset, sampler=sampler, batch_size=None, generator=own_seed)
+def shuffled_loader(
+    dataset: PreparedSlices, *, batch_size: int, seed: int = 0, rank: int = 0, world_size: int = 1
+) -> IndexedBatches:
+    """Loader of `{"image": (B, 1, H, W)}` batches for a trainer, see `ShuffledBatches`, on the data set's device."""
+    sampler = ShuffledBatches(
+        len(dataset),
+        batch_size=batch_size,
+        seed=seed,
+        rank=rank,
+        world_size=world_size,
+        device=getattr(dataset, "device", "cpu"),
+    )
+    return IndexedBatches(dataset, sampler)

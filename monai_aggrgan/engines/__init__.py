@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from monai_aggrgan.engines.latent_gan_trainer import (
-    LatentGanTrainer,
-    LatentSource,
-    checkpoint_epoch,
-    latest_checkpoint,
-)
+from monai_aggrgan.engines.gan_step import GanStep, LatentSource
+from monai_aggrgan.engines.latent_gan_trainer import LatentGanTrainer
 
-__all__ = ["LatentGanTrainer", "LatentSource", "checkpoint_epoch", "latest_checkpoint"]
+__all__ = ["GanStep", "LatentGanTrainer", "LatentSource"]

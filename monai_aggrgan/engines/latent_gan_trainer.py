@@ -4,44 +4,47 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from contextlib import ExitStack
+from typing import Any
 
+import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from monai.engines import Trainer, default_prepare_batch
-from monai.utils import convert_to_tensor, look_up_option
+from monai.utils import convert_to_tensor
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from monai_aggrgan.data.latents import derived_seed
+from monai_aggrgan.engines.gan_step import GanStep, LatentSource, autocast_dtype
+from monai_aggrgan.engines.graphed_gan_step import GraphedGanStep, fit_to_graphs
+from monai_aggrgan.engines.health import ailment_of
 from monai_aggrgan.exceptions import TrainingDiverged
 from monai_aggrgan.losses.objectives import AdversarialObjective
+from monai_aggrgan.optimizers.moving_average import ExponentialMovingAverage
+from monai_aggrgan.transforms.differentiable_augmentation import DifferentiableAugmentation
 
-__all__ = ["LatentGanTrainer", "LatentSource", "checkpoint_epoch", "latest_checkpoint"]
-
-PRECISIONS = ("float32", "bfloat16", "auto")
-
-
-class LatentSource(Protocol):
-    """Anything that draws fresh latents, such as `monai_aggrgan.data.NormalLatents`."""
-
-    def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """`count` latents (count, latent_size)."""
-        ...
+__all__ = ["LatentGanTrainer"]
 
 
 class LatentGanTrainer(Trainer):
     """Adversarial training on `monai.engines.Trainer`: any objective, any handler, no knowledge of a particular GAN.
 
     An iteration is one step of the critic on a fresh batch of real images and fresh latents; every `critic_steps`-th
-    iteration also steps the generator. `engine.state.output` holds every term as a detached scalar on the device,
-    `critic/<term>` and `generator/<term>`, and `generator/diversity`: the standard deviation over the batch, averaged
-    over pixels. Nothing is read back to the host but by the health check at the end of an epoch.
+    iteration also steps the generator, see `GanStep`. `engine.state.output` holds every term as a detached scalar on
+    the device, `critic/<term>` and `generator/<term>`, and `generator/diversity`: the standard deviation over the
+    batch, averaged over pixels. Nothing is read back to the host but by the health check at the end of an epoch. On
+    CUDA whole steps are graphs.
 
-    All randomness is a function of (seed, epoch), so a training resumed from a checkpoint of the end of an epoch goes
-    on exactly as if it had not been interrupted. The default generator, which dropout and some objectives draw from,
-    is seeded inside `run` and restored after it.
+    All randomness is a function of (seed, epoch, rank, restarts), so a training resumed from a checkpoint of the end of
+    an epoch goes on exactly as if it had not been interrupted. The default generator, which dropout and some objectives
+    draw from, is seeded inside `run` and restored after it.
+
+    A training that is NaN, has dead gradients, or makes the same image whatever the latent goes back to its last
+    checkpoint (with a `TrainingCheckpoint` attached), with other noise and half the learning rates.
+
+    One training may run in several processes (torch.distributed, networks wrapped in DistributedDataParallel): every
+    rank has its own noise, the ranks agree on health, and steps are not graphs.
 
     Differs from `monai.engines.GanTrainer` in: fresh reals for every critic step, fakes as many as reals, train mode,
     iteration events, autocast, one objective instead of two loss functions.
@@ -57,17 +60,26 @@ class LatentGanTrainer(Trainer):
         critic_optimizer: steps the critic.
         latents: draws the latents.
         critic_steps: steps of the critic for one of the generator.
-        seed: of latents, dropout and interpolation.
+        seed: of latents, augmentation, dropout and interpolation.
         precision: `float32`, `bfloat16` (autocast), or `auto`: bfloat16 on GPUs that have it and on CPUs with AMX.
+        augmentation: of what the critic sees, real and fake.
+        average: moving average of the generator.
+        graphs: on CUDA, record whole steps as graphs. A loss, network or optimiser that waits for the device cannot be
+            recorded; it is said in the log, and the steps are launched one by one.
+        max_restarts: times that an ailing training is taken back to its last checkpoint before it is given up.
         collapse_after: iterations after which an image without variation counts as collapse.
         min_diversity: `generator/diversity` below which the generator counts as collapsed.
         name: what error messages call this training.
         prepare_batch: as in MONAI.
         train_handlers: MONAI or Ignite handlers with an `attach` method.
 
+    Attributes:
+        roll_back: takes the whole state back to the last good one; a `TrainingCheckpoint` sets it.
+        during_run: contexts that handlers enter at the start and that are left when the run ends, however it ends.
+
     Raises:
-        TrainingDiverged: from `run`, when a term, a weight or the images are NaN or infinite, or the generator has
-            collapsed. Checkpoints that handlers saved at the ends of earlier epochs are good.
+        TrainingDiverged: from `run`, when the training ails and cannot be taken back, or was too often. Checkpoints
+            that handlers saved at the ends of earlier epochs are good.
 
     Example:
         >>> trainer = LatentGanTrainer(device="cpu", max_epochs=100, ...)  # doctest: +SKIP
@@ -89,6 +101,10 @@ class LatentGanTrainer(Trainer):
         critic_steps: int = 1,
         seed: int = 0,
         precision: str = "float32",
+        augmentation: DifferentiableAugmentation | None = None,
+        average: ExponentialMovingAverage | None = None,
+        graphs: bool = True,
+        max_restarts: int = 3,
         collapse_after: int = 500,
         min_diversity: float = 1e-3,
         name: str = "training",
@@ -98,99 +114,120 @@ class LatentGanTrainer(Trainer):
         super().__init__(device, max_epochs, train_data_loader, prepare_batch=prepare_batch, decollate=False)
         if critic_steps < 1:
             raise ValueError(f"critic_steps must be at least 1, got {critic_steps}")
-        self.generator, self.critic, self.objective, self.latents = generator, critic, objective, latents
+        self.generator, self.critic = generator, critic
         self.generator_optimizer, self.critic_optimizer = generator_optimizer, critic_optimizer
+        self.augmentation, self.average = augmentation, average
         self.critic_steps, self.seed, self.name = critic_steps, seed, name
-        self.collapse_after, self.min_diversity = collapse_after, min_diversity
-        self.autocast_dtype = _autocast_dtype(precision, self.state.device)
-        self._random = torch.Generator(device=self.state.device)
-        self._diversity = torch.tensor(torch.inf)  # of the last step of the generator
+        self.max_restarts, self.collapse_after, self.min_diversity = max_restarts, collapse_after, min_diversity
+        self.step = GanStep(
+            generator=generator,
+            critic=critic,
+            objective=objective,
+            generator_optimizer=generator_optimizer,
+            critic_optimizer=critic_optimizer,
+            latents=latents,
+            random=torch.Generator(device=self.state.device),
+            autocast=autocast_dtype(precision, self.state.device),
+            augmentation=augmentation,
+            average=average,
+        )
+        self.graphs = graphs and self.state.device.type == "cuda" and idist.get_world_size() == 1
+        self._graphed = GraphedGanStep(self.step, self.state.device)
+        self.roll_back: Callable[[], None] | None = None
+        self.during_run = ExitStack()
+        self.state.restarts = 0
+        self.state_dict_user_keys.append("restarts")
         self.logger.setLevel(logging.INFO)
         self.add_event_handler(Events.EPOCH_STARTED, self._start_epoch)
-        self.add_event_handler(Events.EPOCH_COMPLETED, self._check_health)  # before any handler saves a checkpoint
+        self.add_event_handler(Events.ITERATION_COMPLETED, self._check_health)  # before handlers see the epoch's end
         self.add_event_handler(Events.EXCEPTION_RAISED, _raise_again)
         self._register_handlers(train_handlers or [])
 
     def run(self) -> None:  # type: ignore[override]
-        """Train until `max_epochs`, from the start or from the checkpoint that a `CheckpointLoader` restores."""
+        """Train until `max_epochs`, from the start or from the checkpoint that a handler restores."""
         devices = [self.state.device] if self.state.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
+        with self.during_run, torch.random.fork_rng(devices=devices):
             super().run()
 
+    def parts(self) -> dict[str, Any]:
+        """All that a checkpoint must hold, by name, each with `state_dict` and `load_state_dict`."""
+        parts = {
+            "trainer": self,
+            "generator": self.generator,
+            "critic": self.critic,
+            "generator_optimizer": self.generator_optimizer,
+            "critic_optimizer": self.critic_optimizer,
+            "augmentation": self.augmentation,
+            "average": self.average,
+        }
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Epoch, iteration and restarts of a checkpoint; `max_epochs` stays as it was given."""
+        max_epochs, self.state.max_epochs = self.state.max_epochs, None
+        super().load_state_dict(state_dict)
+        self.state.max_epochs = max_epochs
+        self._graphed.forget()
+
     def _start_epoch(self, engine: Any) -> None:
-        torch.manual_seed(derived_seed(self.seed, engine.state.epoch, 0))
-        self._random.manual_seed(derived_seed(self.seed, engine.state.epoch, 1))
-        sampler: Any = getattr(self.data_loader, "sampler", None)
-        if hasattr(sampler, "set_epoch"):
-            sampler.set_epoch(engine.state.epoch)
+        noise = (engine.state.epoch, engine.state.restarts, engine.state.rank)
+        torch.manual_seed(derived_seed(self.seed, 0, *noise))
+        self.step.random.manual_seed(derived_seed(self.seed, 1, *noise))
+        self._tell_sampler(engine.state.epoch)
+        for optimizer in (self.generator_optimizer, self.critic_optimizer):
+            fit_to_graphs(optimizer, engine.state.device, graphs=self.graphs)
         self.generator.train()
         self.critic.train()
+
+    def _tell_sampler(self, epoch: int) -> None:
+        sampler: Any = getattr(self.data_loader, "sampler", None)
+        if hasattr(sampler, "set_epoch"):
+            sampler.set_epoch(epoch)
 
     def _iteration(self, engine: Any, batchdata: dict[str, Tensor]) -> dict[str, Tensor]:
         real = engine.prepare_batch(batchdata, engine.state.device, engine.non_blocking, **engine.to_kwargs)[0]
         real = convert_to_tensor(real, track_meta=False)
-        latent = self.latents.draw(len(real), self._random)
-        generator_step = engine.state.iteration % self.critic_steps == 0
-        with self._autocast(), torch.set_grad_enabled(generator_step):
-            fake = self.generator(latent).float()
-        with self._autocast():
-            terms = self.objective.discriminator_terms(self.critic, real, fake.detach())
-        output = {f"critic/{name}": value for name, value in _minimise(terms, self.critic_optimizer).items()}
-        if generator_step:
-            output |= self._step_generator(fake, latent)
-        return output
-
-    def _step_generator(self, fake: Tensor, latent: Tensor) -> dict[str, Tensor]:
-        self.critic.requires_grad_(False)  # its gradients are not wanted here
-        with self._autocast():
-            terms = self.objective.generator_terms(self.critic, fake, latent)
-        terms = _minimise(terms, self.generator_optimizer)
-        self.critic.requires_grad_(True)
-        self._diversity = fake.detach().std(dim=0, correction=0).mean()
-        return {f"generator/{name}": value for name, value in terms.items()} | {"generator/diversity": self._diversity}
-
-    def _autocast(self) -> torch.autocast:
-        dtype = self.autocast_dtype
-        return torch.autocast(self.state.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+        step = self._graphed if self.graphs else self.step
+        return step(real, with_generator=engine.state.iteration % self.critic_steps == 0)
 
     def _check_health(self, engine: Any) -> None:
-        where = f"{self.name} was stopped at epoch {engine.state.epoch}"
-        kept = "the last good checkpoint is kept; try a lower learning rate or another seed."
-        for name, value in engine.state.output.items():
-            if not torch.isfinite(value):
-                raise TrainingDiverged(f"{where}: the term {name} became {value.item()}; {kept}")
-        for part, network in (("generator", self.generator), ("critic", self.critic)):
-            if not all(bool(torch.isfinite(weight).all()) for weight in network.state_dict().values()):
-                raise TrainingDiverged(f"{where}: the {part} has weights that are NaN or infinite; {kept}")
-        if engine.state.iteration >= self.collapse_after and self._diversity < self.min_diversity:
-            raise TrainingDiverged(f"{where}: the generator collapsed, every image it makes is the same; {kept}")
+        if engine.state.iteration % engine.state.epoch_length:
+            return
+        ailment = ailment_of(
+            engine.state.output,
+            generator=self.generator,
+            critic=self.critic,
+            diversity=self.step.diversity if engine.state.iteration >= self.collapse_after else None,
+            min_diversity=self.min_diversity,
+        )
+        if idist.get_world_size() > 1:
+            ailment = next(filter(None, idist.all_gather(ailment or "")), None)
+        if ailment is None:
+            return
+        told = f"{self.name} was stopped at epoch {engine.state.epoch}: {ailment}"
+        if self.roll_back is None or engine.state.restarts >= self.max_restarts:
+            times = f", also after {engine.state.restarts} fresh starts" if engine.state.restarts else ""
+            raise TrainingDiverged(
+                f"{told}{times}; the last good checkpoint is kept; try a lower learning rate or another seed."
+            )
+        self._restart(self.roll_back, told)
 
-
-def _minimise(terms: Mapping[str, Tensor], optimizer: Optimizer) -> dict[str, Tensor]:
-    optimizer.zero_grad(set_to_none=True)
-    torch.stack([value.float() for value in terms.values()]).sum().backward()
-    optimizer.step()
-    return {name: value.detach() for name, value in terms.items()}
-
-
-def _autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
-    look_up_option(precision, PRECISIONS)
-    if precision == "auto":
-        native = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_amx_tile_supported()
-        return torch.bfloat16 if native else None
-    return torch.bfloat16 if precision == "bfloat16" else None
+    def _restart(self, roll_back: Callable[[], None], told: str) -> None:
+        """Go back to the last good state, and on from it with other noise and smaller steps."""
+        restarts = self.state.restarts + 1
+        roll_back()
+        for optimizer in (self.generator_optimizer, self.critic_optimizer):
+            for group in optimizer.param_groups:
+                group["lr"] = group["lr"] * 0.5 ** (restarts - self.state.restarts)
+        self.state.restarts = restarts
+        self._tell_sampler(self.state.epoch + 1)
+        self.terminate_epoch(skip_epoch_completed=True)  # nothing is judged or saved by the name of this epoch
+        self.logger.warning(
+            "%s; it goes on from epoch %d with other noise and half the learning rates (fresh start %d of %d).",
+            *(told, self.state.epoch, restarts, self.max_restarts),
+        )
 
 
 def _raise_again(engine: Engine, error: Exception) -> None:
     """Attached first, so that no other handler prints a traceback or saves a broken state."""
     raise error
-
-
-def latest_checkpoint(folder: Path | str, *, pattern: str = "checkpoint_*.pt") -> Path | None:
-    """The checkpoint of the highest epoch in a folder, by the number that ends its name; None when there is none."""
-    return max(Path(folder).glob(pattern), key=checkpoint_epoch, default=None)
-
-
-def checkpoint_epoch(checkpoint: Path | None) -> int:
-    """The epoch after which a checkpoint was saved, from the number that ends its name; 0 for None."""
-    return 0 if checkpoint is None else int(checkpoint.stem.rpartition("_")[2])

@@ -1,10 +1,12 @@
-"""The paper's networks."""
+"""The paper's networks, and those of its baselines."""
 
 from __future__ import annotations
 
 from monai_aggrgan.networks.dcgan import DCGAN1Discriminator, DCGAN1Generator, DCGAN2Discriminator, DCGAN2Generator
 from monai_aggrgan.networks.ensemble import GeneratorEnsemble
+from monai_aggrgan.networks.infogan import InfoGANCritic, InfoGANGenerator
 from monai_aggrgan.networks.vgg19 import CONTENT_LAYER, STYLE_LAYERS, VGG19Features
+from monai_aggrgan.networks.vgg19_embedding import VGG19Embedding
 from monai_aggrgan.networks.vgg19_weights import OXFORD_MEANS, Scale, load_vgg19, probe_image
 from monai_aggrgan.networks.wgan_div import WGANDivCritic, WGANDivGenerator
 
@@ -17,7 +19,10 @@ __all__ = [
     "DCGAN2Discriminator",
     "DCGAN2Generator",
     "GeneratorEnsemble",
+    "InfoGANCritic",
+    "InfoGANGenerator",
     "Scale",
+    "VGG19Embedding",
     "VGG19Features",
     "WGANDivCritic",
     "WGANDivGenerator",

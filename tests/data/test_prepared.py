@@ -94,7 +94,7 @@ def test_a_section_that_does_not_exist(folder):
 
 def _epoch(batches: ShuffledBatches, epoch: int) -> list[list[int]]:
     batches.set_epoch(epoch)
-    return list(batches)
+    return [batch.tolist() for batch in batches]
 
 
 def test_every_index_comes_once_an_epoch():
@@ -126,19 +126,36 @@ def test_the_order_is_a_function_of_seed_and_epoch_alone():
 
 def test_an_order_lasts_until_another_epoch_is_set():
     batches = ShuffledBatches(20, batch_size=5)
-    assert list(batches) == list(batches) == _epoch(batches, 0)
+    assert [batch.tolist() for batch in batches] == [batch.tolist() for batch in batches] == _epoch(batches, 0)
 
 
 def test_a_data_set_smaller_than_a_batch_is_one_batch():
     batches = ShuffledBatches(3, batch_size=64)
     assert len(batches) == 1
-    assert [sorted(batch) for batch in batches] == [[0, 1, 2]]
+    assert [sorted(batch.tolist()) for batch in batches] == [[0, 1, 2]]
 
 
 @pytest.mark.parametrize(("length", "batch_size"), [(0, 4), (4, 0)])
 def test_batches_need_samples(length, batch_size):
     with pytest.raises(ValueError, match=f"must be at least 1, got {length} and {batch_size}"):
         ShuffledBatches(length, batch_size=batch_size)
+
+
+@pytest.mark.parametrize(("length", "batch_size"), [(12, 4), (13, 5), (3, 64)])
+def test_processes_share_every_batch(length, batch_size):
+    parts = [ShuffledBatches(length, batch_size=batch_size, seed=1, rank=rank, world_size=2) for rank in (0, 1)]
+    assert len({len(part) for part in parts}) == 1
+    for first, second in zip(*(_epoch(part, 3) for part in parts), strict=True):
+        assert len(first) == len(second) == min(batch_size, length) // 2
+        assert not {*first} & {*second}
+    if batch_size == 4:
+        together = [first + second for first, second in zip(*(_epoch(part, 3) for part in parts), strict=True)]
+        assert together == _epoch(ShuffledBatches(length, batch_size=batch_size, seed=1), 3)
+
+
+def test_more_processes_than_samples_of_a_batch_are_refused():
+    with pytest.raises(ValueError, match="4 processes cannot share batches of 3"):
+        ShuffledBatches(3, batch_size=64, world_size=4)
 
 
 def test_the_loader_gives_the_samplers_batches(folder):

@@ -28,8 +28,9 @@ from torch.nn.functional import softplus
 
 from monai_aggrgan.data.latents import NormalLatents
 from monai_aggrgan.data.prepared import ShuffledBatches, shuffled_loader
-from monai_aggrgan.engines.latent_gan_trainer import LatentGanTrainer, latest_checkpoint
+from monai_aggrgan.engines.latent_gan_trainer import LatentGanTrainer
 from monai_aggrgan.exceptions import TrainingDiverged
+from monai_aggrgan.handlers.training_checkpoint import latest_checkpoint
 from monai_aggrgan.inferers.select import SelectionInferer
 from monai_aggrgan.losses.objectives import LogisticObjective, WassersteinDivergenceObjective
 from monai_aggrgan.networks.dcgan import (
@@ -45,7 +46,7 @@ GANS = {
     "dcgan2": (DCGAN2Generator, DCGAN2Discriminator, LogisticObjective, {"base_width": 4}),
     "wgan_div": (WGANDivGenerator, WGANDivCritic, WassersteinDivergenceObjective, {"hidden": (16,)}),
 }
-CRITIC_TERMS = {"critic/real", "critic/fake", "critic/score_real", "critic/score_fake"}
+CRITIC_TERMS = {"critic/real", "critic/fake", "critic/score_real", "critic/score_fake", "critic/certainty"}
 GENERATOR_TERMS = {"generator/adversarial", "generator/diversity"}
 LATENT_SIZE = 6
 
@@ -107,19 +108,19 @@ class _Spy:
     """An objective that keeps what it was given, and the critic as it was when the generator's turn came."""
 
     def __init__(self, trainer: LatentGanTrainer) -> None:
-        self.trainer, self.objective = trainer, trainer.objective
+        self.trainer, self.objective = trainer, trainer.step.objective
         self.reals: list[Tensor] = []
         self.fakes: list[Tensor] = []
         self.generator_fakes: list[Tensor] = []
         self.critic_weights: list[Tensor] = []
         self.critic_gradients: list[Tensor] = []
-        trainer.objective = self
+        trainer.step.objective = self
 
-    def discriminator_terms(self, critic: nn.Module, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    def discriminator_terms(self, critic: nn.Module, real: Tensor, fake: Tensor, latent: Tensor) -> dict[str, Tensor]:
         assert not fake.requires_grad
         self.reals.append(real)
         self.fakes.append(fake)
-        return self.objective.discriminator_terms(critic, real, fake)
+        return self.objective.discriminator_terms(critic, real, fake, latent)
 
     def generator_terms(self, critic: nn.Module, fake: Tensor, latent: Tensor) -> dict[str, Tensor]:
         self.generator_fakes.append(fake.detach())
@@ -250,7 +251,9 @@ def test_training_equals_the_paper_loop_written_out():
 
 def test_the_sum_of_the_terms_is_minimised():
     class _TwoTerms:
-        def discriminator_terms(self, critic: nn.Module, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        def discriminator_terms(
+            self, critic: nn.Module, real: Tensor, fake: Tensor, latent: Tensor
+        ) -> dict[str, Tensor]:
             weight = critic.head[0].weight.mean()
             return {"one": 2 * weight, "two": 5 * weight, "for_the_eye": 100 * weight.detach()}
 
@@ -258,7 +261,7 @@ def test_the_sum_of_the_terms_is_minimised():
             return {"adversarial": fake.mean()}
 
     trainer = _trainer(count=4, max_epochs=1, objective=_TwoTerms())
-    trainer.critic_optimizer = torch.optim.SGD(trainer.critic.parameters(), lr=0.1)
+    trainer.step.critic_optimizer = torch.optim.SGD(trainer.critic.parameters(), lr=0.1)
     weight = trainer.critic.head[0].weight
     before = weight.detach().clone()
     trainer.run()
@@ -318,8 +321,8 @@ class _Poisoned(LogisticObjective):
     def __init__(self, part: str, is_due: Any) -> None:
         self.part, self.is_due = part, is_due
 
-    def discriminator_terms(self, critic: Any, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        terms = super().discriminator_terms(critic, real, fake)
+    def discriminator_terms(self, critic: Any, real: Tensor, fake: Tensor, latent: Tensor) -> dict[str, Tensor]:
+        terms = super().discriminator_terms(critic, real, fake, latent)
         return {**terms, "fake": terms["fake"] * float("nan")} if self.part == "critic" and self.is_due() else terms
 
     def generator_terms(self, critic: Any, fake: Tensor, latent: Tensor) -> dict[str, Tensor]:
@@ -333,7 +336,7 @@ class _Poisoned(LogisticObjective):
 @pytest.mark.parametrize("from_iteration", [7, 8, 9])
 def test_a_term_that_is_no_number_stops_the_training_before_it_is_saved(tmp_path, part, term, from_iteration):
     trainer = _trainer(max_epochs=9, train_handlers=[StatsHandler(output_transform=lambda output: output)])
-    trainer.objective = _Poisoned(part, lambda: trainer.state.iteration >= from_iteration)
+    trainer.step.objective = _Poisoned(part, lambda: trainer.state.iteration >= from_iteration)
     _save_every_epoch(trainer, tmp_path)
     term = term if from_iteration == 9 else r"(critic|generator)/\w+"  # NaN spreads to the others until the epoch ends
     message = rf"^DCGAN-2 on glioma was stopped at epoch 3: the term {term} became (nan|inf); the last good checkpoint"
@@ -349,10 +352,11 @@ def test_a_term_that_is_no_number_stops_the_training_before_it_is_saved(tmp_path
 def test_weights_that_are_no_numbers_stop_the_training(part):
     trainer = _trainer(max_epochs=9)
 
-    @trainer.on(Events.ITERATION_COMPLETED(once=6))
-    def _spoil(engine: LatentGanTrainer) -> None:
-        next(getattr(engine, part).parameters()).data.view(-1)[0] = float("inf")
+    def spoil(*_: Any) -> None:  # after both have stepped, so that the terms are still finite
+        if trainer.state.iteration == 6:
+            next(getattr(trainer, part).parameters()).data.view(-1)[0] = float("inf")
 
+    trainer.generator_optimizer.register_step_post_hook(spoil)
     with pytest.raises(TrainingDiverged, match=rf"glioma was stopped at epoch 2: the {part} has weights that are NaN"):
         trainer.run()
 
@@ -491,17 +495,6 @@ def test_a_checkpoint_holds_tensors_and_plain_values_only(tmp_path):
     assert _equal(dict(found["generator"]), dict(trainer.generator.state_dict()))
 
 
-@pytest.mark.parametrize(("epochs", "expected"), [([9, 10, 2], 10), ([1], 1), ([], None)])
-def test_the_latest_checkpoint_is_that_of_the_highest_epoch(tmp_path, epochs, expected):
-    for name in [*(f"checkpoint_{epoch}.pt" for epoch in epochs), "generator.pt", "tmpcheckpoint_99.pt"]:
-        (tmp_path / name).touch()
-    assert latest_checkpoint(tmp_path) == (expected and tmp_path / f"checkpoint_{expected}.pt")
-
-
-def test_a_folder_that_is_not_there_has_no_checkpoint(tmp_path):
-    assert latest_checkpoint(tmp_path / "nowhere") is None
-
-
 # --- other precisions, small data
 
 
@@ -519,12 +512,14 @@ def test_bfloat16_stays_near_float32(gan):
     assert torch.bfloat16 in dtypes
     for exact, near in zip(outputs["float32"], outputs["bfloat16"], strict=True):
         for name, value in exact.items():
+            if name == "critic/certainty":  # a mean of signs jumps
+                continue
             assert near[name].float().item() == pytest.approx(value.item(), rel=0.05, abs=0.03), name
 
 
 def test_auto_is_one_of_both_and_trains():
     trainer = _trainer(precision="auto", max_epochs=1)
-    assert trainer.autocast_dtype in (None, torch.bfloat16)
+    assert trainer.step.autocast in (None, torch.bfloat16)
     trainer.run()
     assert trainer.state.iteration == 3
 

@@ -14,6 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 from monai_aggrgan.data.latents import NormalLatents
 from monai_aggrgan.handlers.sample_grid import SampleGridHandler
 from monai_aggrgan.networks.dcgan import DCGAN2Generator
+from monai_aggrgan.visualize.figures import contact_sheet
 
 LATENTS = NormalLatents(6).from_seeds(range(4))
 
@@ -38,9 +39,9 @@ def _run(
     return _grids(folder)
 
 
-def _grids(folder: Path) -> dict[int, np.ndarray]:
+def _grids(folder: Path, tag: str = "glioma/samples") -> dict[int, np.ndarray]:
     events = EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
-    found = events.Images("glioma/samples")
+    found = events.Images(tag)
     return {each.step: np.asarray(Image.open(io.BytesIO(each.encoded_image_string))) for each in found}
 
 
@@ -54,9 +55,30 @@ def test_the_grid_shows_the_images_of_the_latents_in_eval_mode(tmp_path):
     grid = _run(tmp_path, generator, interval=1)[1]
     with torch.no_grad():
         images = generator.eval()(LATENTS)
-    expected = torch.cat(list(images[:, 0]), dim=1).numpy() * 255
-    assert grid.shape == (16, 64, 3)
-    assert np.abs(grid - expected[..., None]).max() <= 1
+    assert np.array_equal(grid, contact_sheet(images))
+    assert grid.shape[1] > 4 * 128  # side by side, enlarged so that people can see them
+
+
+def test_two_handlers_show_two_generators_with_the_same_latents_in_one_writer(tmp_path):
+    raw, average = _generator(), _generator().eval()
+    writer, engine = SummaryWriter(str(tmp_path)), Engine(lambda engine, batch: None)
+    for tag, generator in (("glioma/raw", raw), ("glioma/average", average)):
+        SampleGridHandler(generator, LATENTS, tag=tag, summary_writer=writer).attach(engine)
+    engine.run([0], max_epochs=2)
+    writer.close()
+    for tag, generator in (("glioma/raw", raw), ("glioma/average", average)):
+        with torch.no_grad():
+            expected = contact_sheet(generator.eval()(LATENTS))
+        grids = _grids(tmp_path, tag)
+        assert list(grids) == [1, 2]
+        assert all(np.array_equal(grid, expected) for grid in grids.values())
+
+
+@pytest.mark.parametrize("interval", [0, -1])
+def test_an_interval_without_epochs_is_refused_before_anything_is_written(tmp_path, interval):
+    with pytest.raises(ValueError, match=f"interval must be at least 1, got {interval}"):
+        SampleGridHandler(_generator(), LATENTS, interval=interval, log_dir=str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_generator_that_does_not_learn_shows_the_same_images(tmp_path):
