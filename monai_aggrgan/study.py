@@ -7,6 +7,7 @@ import inspect
 import logging
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,9 @@ from monai_aggrgan.stages import (
     stylise,
     train,
 )
+from monai_aggrgan.stages.claims import CommonError
 from monai_aggrgan.stages.picture import picture_of
+from monai_aggrgan.stages.ranks import rank_and_size, together
 from monai_aggrgan.stages.settings import StudySettings
 
 __all__ = ["STAGES", "Study"]
@@ -48,6 +51,9 @@ STAGES = {
     "report": report.tasks,
 }
 """The stages in their order; each reads folders and writes folders under the study's `output_dir`."""
+
+GRACE = 5.0
+"""Seconds for which a rank above 0 keeps an error to itself: rank 0 tells its own, and torchrun then ends all."""
 
 
 class Study:
@@ -70,6 +76,9 @@ class Study:
     def run(self, *stages: str, again: bool = False) -> Path:
         """Run the named stages, all by default, in their order; what is finished is skipped.
 
+        Under `torchrun` every rank calls this, and the ranks share the tasks of each stage: see `stages.ranks.together`
+        for how they meet, `stages.claims.Claims.run` for what happens when one fails or dies.
+
         Args:
             stages: names from `STAGES`.
             again: do finished work of these stages again.
@@ -78,21 +87,23 @@ class Study:
             Path of the report.
 
         Raises:
-            AggrganError: when an input cannot be used, an earlier stage must run again, or a training diverges.
+            AggrganError: when an input cannot be used, an earlier stage must run again, another run is at work in the
+                folder, or a training diverges; the other trainings are done first.
         """
         for stage in stages:
             if stage not in STAGES:
                 raise InputError(f"There is no stage '{stage}': the stages are {', '.join(STAGES)}.")
         chosen = [stage for stage in STAGES if not stages or stage in stages]
         self._check_before_hours_are_spent(chosen)
-        self._refuse_stale(before=chosen[0])
-        for stage in chosen:
-            if stage not in ("prepare", "train"):
-                train.refuse_another_split(self.settings)
-            if stage == "train" and {"generate", "select"} <= {*chosen}:
-                select.refuse_small_pools(self.settings)
-            for task in list(STAGES[stage](self.settings)):  # all are checked before the first one runs
-                task.run(again=again)
+        with together(self.settings.output_dir) as claims:
+            self._refuse_stale(before=chosen[0])
+            for stage in chosen:
+                if stage not in ("prepare", "train"):
+                    train.refuse_another_split(self.settings)
+                if stage == "train" and {"generate", "select"} <= {*chosen}:
+                    select.refuse_small_pools(self.settings)
+                tasks = list(STAGES[stage](self.settings))  # all are checked before the first one runs
+                claims.run(tasks, again=again)
         return self.settings.stage_dir("report") / report.REPORT
 
     def picture(self, image: str) -> Path:
@@ -138,6 +149,8 @@ def main(options: dict[str, Any], *stages: str, again: bool = False) -> None:
             raise InputError(f"--again must be True or False, got '{again}'.")
         study = Study(**options)
         report_path = study.run(*stages, again=again)
+    if rank_and_size()[0] > 0:
+        return
     if not stages or "report" in stages:
         print(f"\nReport:  {report_path.resolve()}")
     if study.settings.stage_dir("train").is_dir():
@@ -160,15 +173,23 @@ def check_inference(**options: Any) -> None:
 
 @contextmanager
 def _errors_in_one_sentence() -> Iterator[None]:
-    """An error that the user can mend is a sentence on standard error and exit status 2, without a traceback."""
+    """An error that the user can mend is a sentence on standard error and exit status 2, without a traceback.
+
+    What all ranks have in common is told by rank 0 alone.
+    """
     try:
         refuse_unknown_options(sys.argv)
         yield
     except AggrganError as error:
-        print(f"\n{' '.join(str(error).split())}", file=sys.stderr)
+        rank, _ = rank_and_size()
+        if rank > 0:
+            time.sleep(GRACE)
+        if rank == 0 or not isinstance(error, CommonError):
+            print(f"\n{f'Rank {rank}: ' if rank else ''}{' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
+        if rank_and_size()[0] == 0:
+            print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
         raise SystemExit(130) from None
 
 

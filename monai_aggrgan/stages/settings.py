@@ -19,6 +19,7 @@ from monai_aggrgan.data.mat_reader import FIGSHARE_IMAGE
 from monai_aggrgan.exceptions import InputError
 from monai_aggrgan.inferers.matching import MATCHINGS
 from monai_aggrgan.inferers.merge import MERGINGS
+from monai_aggrgan.stages.ranks import cuda_index
 from monai_aggrgan.stages.task import read_record
 from monai_aggrgan.transforms.cut_slices import CutSlices
 
@@ -29,6 +30,7 @@ CHOICES = {
     "layout": ("auto", "class_folders", "brats", "figshare"),
     "mixed_sizes": ("refuse", "resize"),
     "on_error": ("raise", "skip"),
+    "recipe": ("paper", "strong"),
     "precision": ("float32", "bfloat16", "auto"),
     "matching": MATCHINGS,
     "merging": MERGINGS,
@@ -74,9 +76,10 @@ class StudySettings:
         on_error: `raise` where a case cannot be used, or `skip` it; skipped cases are named.
         num_workers: processes that read, by default as many as there are cores and work for.
         max_epochs: epochs of every training, the configs' (the paper's) by default.
+        recipe: of the trainings, `paper`, or `strong`: with what is switched on in `recipe_strong.yaml`.
         training: further settings of the training configs, such as `{base_width: 32, batch_size: 32}`.
         precision: `float32`, `bfloat16` or `auto`, for training.
-        device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, ...; `auto` gives the ranks of `torchrun` the machine's GPUs by turns.
         pool_size: images that every generator makes to be chosen from.
         references: real training images a class that are answered with a synthetic one (the paper: 300).
         matching: `best`, where an image of a pool may answer several references, or `unique`, where it answers one at
@@ -117,6 +120,7 @@ class StudySettings:
     on_error: str = "raise"
     num_workers: int | None = None
     max_epochs: int | None = None
+    recipe: str = "paper"
     training: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "float32"
     device: str = "auto"
@@ -236,7 +240,8 @@ class StudySettings:
         """The device that `device` names."""
         name = self.device
         if name == "auto":
-            name = "cuda" if torch.cuda.is_available() else "cpu"
+            index = cuda_index()
+            name = ("cuda" if index is None else f"cuda:{index}") if torch.cuda.is_available() else "cpu"
         try:
             return torch.zeros(1, device=torch.device(name)).device
         except (RuntimeError, AssertionError) as error:
@@ -266,8 +271,9 @@ class StudySettings:
         return CutSlices(**self.cutting)
 
     def config_files(self, generator: str) -> list[str]:
-        """The training config of a generator: `train.yaml` and its own, in the order in which they are merged."""
-        return [str(self.config_dir / name) for name in ("train.yaml", f"train_{generator}.yaml")]
+        """The training config of a generator: `train.yaml`, its own and the recipe's, as they are merged."""
+        recipe = [] if self.recipe == "paper" else [f"recipe_{self.recipe}.yaml"]
+        return [str(self.config_dir / name) for name in ("train.yaml", f"train_{generator}.yaml", *recipe)]
 
     def raw_config(self, generator: str) -> dict[str, Any]:
         """The training config of a generator as it is written, merged but not evaluated."""

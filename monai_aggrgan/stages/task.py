@@ -14,7 +14,7 @@ from typing import Any
 from monai_aggrgan.data.manifest import MANIFEST, sha256_of, whole_file
 from monai_aggrgan.exceptions import InputError
 
-__all__ = ["RECORD", "Task", "digest_of", "read_record"]
+__all__ = ["RECORD", "Task", "digest_of", "read_json", "read_record", "write_json"]
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class Task:
     def _do(self, wanted: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
         spent = before["seconds"] if before else 0.0
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write_record(self.folder, {"name": self.name, "settings": wanted, "finished": False, "seconds": spent})
+        write_json(self.folder / RECORD, {"name": self.name, "settings": wanted, "finished": False, "seconds": spent})
         logger.info("%s: started", self.name)
         start = time.monotonic()
         try:
@@ -100,10 +100,10 @@ class Task:
         except BaseException as error:
             spent += time.monotonic() - start
             unfinished = {"name": self.name, "settings": wanted, "finished": False, "seconds": spent}
-            _write_record(self.folder, before if before and isinstance(error, InputError) else unfinished)
+            write_json(self.folder / RECORD, before if before and isinstance(error, InputError) else unfinished)
             raise
         spent = round(spent + time.monotonic() - start, 2)
-        _write_record(self.folder, {"name": self.name, "settings": wanted, "finished": True, "seconds": spent})
+        write_json(self.folder / RECORD, {"name": self.name, "settings": wanted, "finished": True, "seconds": spent})
         logger.info("%s: done in %.0f s", self.name, spent)
 
     def _changed(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -155,13 +155,18 @@ def digest_of(path: Path) -> str:
 
 def read_record(folder: Path) -> dict[str, Any] | None:
     """What `stage.json` of a folder says, None when it has none."""
-    path = folder / RECORD
+    return read_json(folder / RECORD)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """What a JSON file says, None when there is none."""
     if not path.is_file():
         return None
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return record
+    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return told
 
 
-def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    with whole_file(folder / RECORD) as partial:
-        partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
+def write_json(path: Path, told: Mapping[str, Any]) -> None:
+    """Write a JSON file that is whole or absent."""
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(told, indent=1), encoding="utf-8")

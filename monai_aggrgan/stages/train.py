@@ -15,8 +15,8 @@ from torch import nn
 
 from monai_aggrgan.data.latents import derived_seed
 from monai_aggrgan.data.manifest import MANIFEST, sha256_of
-from monai_aggrgan.engines.latent_gan_trainer import checkpoint_epoch, latest_checkpoint
-from monai_aggrgan.exceptions import AggrganError, InputError
+from monai_aggrgan.exceptions import AggrganError, InputError, StorageFailed, said_by
+from monai_aggrgan.handlers.training_checkpoint import checkpoint_epoch, latest_checkpoint
 from monai_aggrgan.networks.ensemble import GeneratorEnsemble
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.task import Task, digest_of, read_record
@@ -27,8 +27,7 @@ GENERATOR = "generator.pt"
 IRRELEVANT = {
     *("imports", "bundle_root", "dataset_dir", "output_dir", "device", "initialize", "run", "finalize", "max_epochs"),
     *("log_interval", "image_interval", "validation_interval", "validation_pool", "validation_images", "validate"),
-    *("writer", "progress", "checkpoint", "checkpoint_interval", "latest_checkpoint"),
-    *("when_to_save", "resume", "export"),
+    *("writer", "progress", "checkpoint", "checkpoint_interval", "export", "projector_interval"),
 }
 """Settings of the training configs that change where and what is reported, not what is trained."""
 
@@ -58,7 +57,7 @@ def _task(settings: StudySettings, class_name: str, generator: str) -> Task:
         },
         inputs=[settings.stage_dir("prepare", class_name) / MANIFEST],
         work=lambda folder: _train(folder, settings, class_name, generator),
-        extendable=["max_epochs"],
+        extendable=["max_epochs"] if merged["decay_from"] >= 1 else [],
         precious=True,
     )
 
@@ -92,9 +91,12 @@ def _train(folder: Path, settings: StudySettings, class_name: str, generator: st
     workflow.initialize()
     try:
         workflow.run()
-    except RuntimeError as error:  # ConfigParser wraps what an expression raises
-        if isinstance(error.__cause__, AggrganError):
-            raise error.__cause__ from None
+    except (OSError, RuntimeError) as error:
+        cause = error.__cause__ or error  # ConfigParser wraps what an expression raises
+        if isinstance(cause, AggrganError):
+            raise cause from None
+        if isinstance(cause, OSError):  # of TensorBoard or the log file
+            raise StorageFailed(f"{folder} cannot be written ({said_by(cause)}): make room, or see to it.") from cause
         raise
     finally:
         workflow.finalize()
