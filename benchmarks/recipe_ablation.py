@@ -1,10 +1,10 @@
-"""What each part of the strong recipe is worth: trainings on one class that differ in one part, judged on held-out patients.
+"""What each part of the strong recipe is worth: trainings that differ in one part, judged by held-out patients.
 
-    python benchmarks/recipe_ablation.py train DATA --output RUNS     # PNG by class; DATA/../figshare/slices.csv has the folds
+    python benchmarks/recipe_ablation.py train DATA --output RUNS   # PNG by class, folds in DATA/../figshare/slices.csv
     python benchmarks/recipe_ablation.py judge DATA --output RUNS --vgg_weights vgg19.pth
 
-`train` writes, for every recipe and seed, the images that the generator and its moving average make at twelve points of the
-training; finished ones are skipped. `judge` embeds them with VGG-19 and prints and writes the table.
+`train` writes, for every recipe and seed, the images that the generator and its moving average make at twelve points of
+the training; finished ones are skipped. `judge` embeds them with VGG-19 and prints the table.
 """
 
 from __future__ import annotations
@@ -26,13 +26,24 @@ from monai_aggrgan.data import NormalLatents, read_grey_image, shuffled_loader
 from monai_aggrgan.engines import LatentGanTrainer
 from monai_aggrgan.exceptions import TrainingDiverged
 from monai_aggrgan.losses import LogisticObjective, R1Objective, WassersteinDivergenceObjective
+from monai_aggrgan.metrics import (
+    Whitening,
+    density_coverage,
+    frechet_distance,
+    kernel_distance,
+    memorised_share,
+    nearest_distances,
+    precision_recall,
+)
 from monai_aggrgan.networks import (
     DCGAN1Discriminator,
     DCGAN1Generator,
     DCGAN2Discriminator,
     DCGAN2Generator,
+    VGG19Embedding,
     WGANDivCritic,
     WGANDivGenerator,
+    load_vgg19,
 )
 from monai_aggrgan.optimizers import ExponentialMovingAverage
 from monai_aggrgan.transforms import DifferentiableAugmentation, resize_square
@@ -148,7 +159,96 @@ def images_of(network: torch.nn.Module, latents: Tensor) -> np.ndarray:
     return (torch.cat(made)[:, 0] * 255).round().byte().numpy()
 
 
+class Judge:
+    """Compares sets of images with held-out ones, in whitened features of VGG-19."""
+
+    def __init__(self, weights: str, real: Mapping[str, Tensor]) -> None:
+        self.embedding = VGG19Embedding(load_vgg19(weights))
+        embedded = {side: self.embedding(images) for side, images in real.items()}
+        self.whitening = Whitening(embedded["training"])
+        self.training, self.held_out = (self.whitening(embedded[side]) for side in ("training", "held_out"))
+        self.floor = self.of(embedded["training"], whitened=False)
+
+    def of(self, features: Tensor, *, whitened: bool = True) -> dict[str, float]:
+        """All metrics of features, at n of the held-out images where n matters."""
+        if not whitened:
+            features = self.whitening(features)
+        order = torch.randperm(len(features), generator=torch.Generator().manual_seed(0))
+        equal = features[order[: len(self.held_out)]]
+        precision, recall = precision_recall(equal, self.held_out)
+        density, coverage = density_coverage(equal, self.held_out)
+        nearest = (
+            nearest_distances(features, self.training).median()
+            / nearest_distances(self.held_out, self.training).median()
+        )
+        values = {
+            "kid": kernel_distance(features, self.held_out),
+            "frechet": frechet_distance(equal, self.held_out),
+            "precision": precision,
+            "recall": recall,
+            "density": density,
+            "coverage": coverage,
+            "memorised": memorised_share(features, self.training, self.held_out),
+            "nearest": nearest,
+        }
+        return {name: float(value) for name, value in values.items()}
+
+    def images(self, pixels: np.ndarray) -> dict[str, float]:
+        """The metrics of 8-bit images (N, H, W)."""
+        return self.of(self.whitening(self.embedding(torch.from_numpy(pixels).float()[:, None] / 255)))
+
+
+def judge(options: argparse.Namespace, real: Mapping[str, Tensor]) -> None:
+    """Judge every finished training and write the rows beside them, then print the means over seeds."""
+    with torch.no_grad():
+        judges = {"trained": Judge(options.vgg_weights, real), "random": Judge("random", real)}
+    rows = []
+    for folder in sorted(path.parent for path in options.output.glob(f"{options.class_name} */report.json")):
+        kept = folder / "judged.json"
+        if not kept.is_file():
+            with np.load(folder / "images.npz") as images, torch.no_grad():
+                points = {
+                    point: {name: each.images(images[point]) for name, each in judges.items()} for point in images
+                }
+            kept.write_text(json.dumps(points), encoding="utf-8")
+        rows.append((folder.name, json.loads(kept.read_text(encoding="utf-8"))))
+    print_table(judges["trained"].floor, rows)
+
+
+CHOICES = ("last generator", "last average", "chosen average")
+
+
+def chosen(points: Mapping[str, Any], choice: str) -> Mapping[str, float]:
+    """The metrics of the last point, or of the one that `BestGenerator` would export: by random features, with veto."""
+    name = choice.split()[1]
+    candidates = [point for key, point in points.items() if key.startswith(name)]
+    if choice.startswith("last"):
+        return candidates[-1]["trained"]
+    return min(candidates, key=lambda point: (point["random"]["memorised"] > 0.2, point["random"]["kid"]))["trained"]
+
+
+def print_table(floor: Mapping[str, float], rows: list[tuple[str, Any]]) -> None:
+    """Means over the seeds, and half of what lies between the lowest and the highest."""
+    names = list(floor)
+    print(f"{'':58s}" + "".join(f"{name:>11s}" for name in names))
+    print(f"{'real training images against held-out ones':58s}" + "".join(f"{floor[name]:11.3f}" for name in names))
+    groups: dict[str, list[Any]] = {}
+    for name, points in rows:
+        groups.setdefault(name.rpartition(" ")[0], []).append(points)
+    for group, runs in groups.items():
+        for choice in CHOICES:
+            values = [chosen(points, choice) for points in runs]
+            told = []
+            for name in names:
+                numbers = [value[name] for value in values]
+                told.append(
+                    f"{np.mean(numbers):7.3f}+{np.ptp(numbers) / 2:.2f}" if len(numbers) > 1 else f"{numbers[0]:11.3f}"
+                )
+            print(f"{group + ', ' + choice:55s}n={len(runs)}" + "".join(f"{cell:>11s}" for cell in told))
+
+
 def main() -> None:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("phase", choices=("train", "judge"))
     parser.add_argument("data", type=Path)
@@ -156,9 +256,9 @@ def main() -> None:
     parser.add_argument("--class_name", default="meningioma")
     parser.add_argument("--fold", default="1")
     parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--base_width", type=int, default=32)
+    parser.add_argument("--base_width", type=int, default=16)
     parser.add_argument("--batch_size", type=int, default=32)
-    parser.add_argument("--epochs", type=int, default=180)
+    parser.add_argument("--epochs", type=int, default=240)
     parser.add_argument("--precision", default="bfloat16")
     parser.add_argument("--gans", nargs="+", default=["dcgan2"])
     parser.add_argument("--recipes", nargs="+", default=list(RECIPES))
@@ -167,14 +267,16 @@ def main() -> None:
     parser.add_argument("--vgg_weights", default="cache")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    images = real_images(options.data, options.class_name, fold=options.fold, size=options.size)
-    if options.phase == "train":
-        for seed in options.seeds:
-            for gan in options.gans:
-                for name in options.recipes:
-                    folder = options.output / f"{options.class_name} {gan} {name} {seed}"
-                    if not (folder / "report.json").is_file():
-                        train(folder, gan, RECIPES[name], images["training"], options, seed)
+    real = real_images(options.data, options.class_name, fold=options.fold, size=options.size)
+    if options.phase == "judge":
+        judge(options, real)
+        return
+    for seed in options.seeds:
+        for gan in options.gans:
+            for name in options.recipes:
+                folder = options.output / f"{options.class_name} {gan} {name} {seed}"
+                if not (folder / "report.json").is_file():
+                    train(folder, gan, RECIPES[name], real["training"], options, seed)
 
 
 if __name__ == "__main__":

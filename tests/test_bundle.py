@@ -85,7 +85,8 @@ PAPER = {
     "dcgan1": {"batch_size": 64, "learning_rate": 2e-4, "max_epochs": 1000, "betas": [0.5, 0.999], "critic_steps": 1},
     "dcgan2": {"batch_size": 128, "learning_rate": 2e-4, "max_epochs": 650, "betas": [0.5, 0.999], "critic_steps": 1},
     "wgan_div": {"batch_size": 32, "learning_rate": 1e-3, "max_epochs": 1000, "betas": [0.5, 0.999], "critic_steps": 5},
-    **dict.fromkeys(("lsgan", "infogan"), {"batch_size": 128, "learning_rate": 2e-4, "max_epochs": 650}),  # DCGAN-2's
+    "lsgan": {"batch_size": 128, "learning_rate": 2e-4, "max_epochs": 650, "critic_steps": 1},  # DCGAN-2's
+    "infogan": {"batch_size": 128, "learning_rate": 2e-4, "max_epochs": 650, "critic_steps": 1},
     "wgan_div_conv": {"learning_rate": 2e-4, "betas": [0.0, 0.9], "critic_steps": 4},  # Wu et al. 2018
 }
 LATENTS = {"dcgan1": 100, "dcgan2": 100, "wgan_div": 128}

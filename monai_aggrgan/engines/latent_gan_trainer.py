@@ -201,7 +201,8 @@ class LatentGanTrainer(Trainer):
             min_diversity=self.min_diversity,
         )
         if idist.get_world_size() > 1:
-            ailment = next(filter(None, idist.all_gather(ailment or "")), None)
+            told_by_ranks: Any = idist.all_gather(ailment or "")
+            ailment = next(filter(None, told_by_ranks), None)
         if ailment is None:
             return
         told = f"{self.name} was stopped at epoch {engine.state.epoch}: {ailment}"
