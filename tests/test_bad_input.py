@@ -304,7 +304,9 @@ def test_a_wrong_class(slices):
 
 
 def test_a_wrong_gan(slices):
-    refused(lambda: study(slices, generators=["dcgan3"]), "no generator 'dcgan3': .* knows dcgan1, dcgan2, wgan_div")
+    refused(
+        lambda: study(slices, generators=["dcgan3"]), "no generator 'dcgan3': .* knows dcgan1, dcgan2, infogan, lsgan"
+    )
 
 
 def test_an_unknown_option_in_python(slices):

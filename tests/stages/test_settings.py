@@ -112,7 +112,7 @@ def test_a_datalist_may_stand_for_the_folder():
         ({"percentiles": [99, 1]}, "--percentiles must be two rising numbers from 0 to 100"),
         ({"num_workers": -1}, "--num_workers must be a whole number of at least 0, got -1"),
         ({"training": "base_width=32"}, "--training must be a mapping"),
-        ({"generators": "stylegan"}, "no generator 'stylegan': .* knows dcgan1, dcgan2, wgan_div"),
+        ({"generators": "stylegan"}, "no generator 'stylegan': .* knows dcgan1, dcgan2, infogan, lsgan, wgan_div"),
         ({"generators": []}, "--generators names none"),
         ({"classes": []}, "--classes names none"),
         ({"config_dir": "nowhere"}, "nowhere has no train_<generator>.yaml: --bundle_root"),
