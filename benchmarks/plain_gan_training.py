@@ -1,4 +1,4 @@
-"""Adversarial training as it is commonly written in plain torch: the loops of the well-known DCGAN and WGAN examples."""
+"""Adversarial training as it is commonly written in plain torch, with the habits of the DCGAN and WGAN examples."""
 
 from __future__ import annotations
 
