@@ -199,32 +199,32 @@ class Judge:
 
 
 def judge(options: argparse.Namespace, real: Mapping[str, Tensor]) -> None:
-    """Judge every finished training and write the rows beside them, then print the means over seeds."""
+    """Judge every finished training and write the values beside it, then print the means over seeds."""
     with torch.no_grad():
-        judges = {"trained": Judge(options.vgg_weights, real), "random": Judge("random", real)}
+        trained, random = Judge(options.vgg_weights, real), Judge("random", real)
     rows = []
     for folder in sorted(path.parent for path in options.output.glob(f"{options.class_name} */report.json")):
         kept = folder / "judged.json"
         if not kept.is_file():
             with np.load(folder / "images.npz") as images, torch.no_grad():
-                points = {
-                    point: {name: each.images(images[point]) for name, each in judges.items()} for point in images
-                }
-            kept.write_text(json.dumps(points), encoding="utf-8")
+                points = {choice: images[point_of(images, choice, random)] for choice in CHOICES}
+                judged = {choice: trained.images(pixels) for choice, pixels in points.items()}
+            kept.write_text(json.dumps(judged), encoding="utf-8")
         rows.append((folder.name, json.loads(kept.read_text(encoding="utf-8"))))
-    print_table(judges["trained"].floor, rows)
+    print_table(trained.floor, rows)
 
 
 CHOICES = ("last generator", "last average", "chosen average")
 
 
-def chosen(points: Mapping[str, Any], choice: str) -> Mapping[str, float]:
-    """The metrics of the last point, or of the one that `BestGenerator` would export: by random features, with veto."""
-    name = choice.split()[1]
-    candidates = [point for key, point in points.items() if key.startswith(name)]
-    if choice.startswith("last"):
-        return candidates[-1]["trained"]
-    return min(candidates, key=lambda point: (point["random"]["memorised"] > 0.2, point["random"]["kid"]))["trained"]
+def point_of(images: Mapping[str, np.ndarray], choice: str, random: Judge) -> str:
+    """The last point, or the one that `BestGenerator` would export: by random features of 256 images, with its veto."""
+    when, network = choice.split()
+    points = [point for point in images if point.startswith(network)]
+    if when == "last":
+        return points[-1]
+    looks = {point: random.images(images[point][:256]) for point in points[1::2]}
+    return min(looks, key=lambda point: (looks[point]["memorised"] > 0.2, looks[point]["kid"]))
 
 
 def print_table(floor: Mapping[str, float], rows: list[tuple[str, Any]]) -> None:
@@ -233,11 +233,11 @@ def print_table(floor: Mapping[str, float], rows: list[tuple[str, Any]]) -> None
     print(f"{'':58s}" + "".join(f"{name:>11s}" for name in names))
     print(f"{'real training images against held-out ones':58s}" + "".join(f"{floor[name]:11.3f}" for name in names))
     groups: dict[str, list[Any]] = {}
-    for name, points in rows:
-        groups.setdefault(name.rpartition(" ")[0], []).append(points)
+    for name, judged in rows:
+        groups.setdefault(name.rpartition(" ")[0], []).append(judged)
     for group, runs in groups.items():
         for choice in CHOICES:
-            values = [chosen(points, choice) for points in runs]
+            values = [judged[choice] for judged in runs]
             told = []
             for name in names:
                 numbers = [value[name] for value in values]
