@@ -24,6 +24,7 @@ OPTIONS = {
     "image_size": 16,
     "held_out_fraction": 0.34,
     "max_epochs": 2,
+    "recipe": "paper",
     "training": {
         "base_width": 4,
         "batch_size": 2,

@@ -352,6 +352,29 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(study_of, finished,
     assert steps == [1, 2]  # the first epoch was not repeated
 
 
+def test_the_strong_recipe_is_another_training_and_goes_on_as_exactly(study_of, finished, tmp_path, monkeypatch):
+    given = {"generators": "dcgan2", "classes": "disc", "recipe": "strong"}
+    given["training"] = {**study_of(finished).settings.training, "selection_interval": 1, "selection_pool": 16}
+
+    def kill(trainer: LatentGanTrainer, engine: LatentGanTrainer) -> None:
+        if engine.state.epoch == 2:
+            raise KeyboardInterrupt
+
+    study_of(tmp_path / "whole", **given).run("prepare", "train")
+    with monkeypatch.context() as patch:
+        patch.setattr(LatentGanTrainer, "_check_health", kill)
+        with pytest.raises(KeyboardInterrupt):
+            study_of(tmp_path / "parts", **given).run("prepare", "train")
+    study_of(tmp_path / "parts", **given).run("train")
+    whole, parts = (weights(tmp_path / name, "disc", "dcgan2") for name in ("whole", "parts"))
+    assert all(torch.equal(parts[name], value) for name, value in whole.items())
+    plain = weights(finished, "disc", "dcgan2")
+    assert plain.keys() == whole.keys()
+    assert not all(torch.equal(plain[name], value) for name, value in whole.items())
+    tags = curves(tmp_path / "whole" / "train" / "disc" / "dcgan2").Tags()["scalars"]
+    assert {"held_out/kid", "held_out/memorised", "critic/augmentation"} <= set(tags)
+
+
 def test_more_epochs_extend_a_training_and_fewer_are_refused(study_of, finished, tmp_path):
     def run(epochs: int) -> None:
         given = {"generators": "dcgan1", "classes": "disc", "max_epochs": epochs}
