@@ -230,21 +230,17 @@ def point_of(images: Mapping[str, np.ndarray], choice: str, random: Judge) -> st
 def print_table(floor: Mapping[str, float], rows: list[tuple[str, Any]]) -> None:
     """Means over the seeds, and half of what lies between the lowest and the highest."""
     names = list(floor)
-    print(f"{'':58s}" + "".join(f"{name:>11s}" for name in names))
-    print(f"{'real training images against held-out ones':58s}" + "".join(f"{floor[name]:11.3f}" for name in names))
+    print(f"{'':62s}" + "".join(f"{name:>15s}" for name in names))
+    cells = ["" if name in ("memorised", "nearest") else f"{floor[name]:.3g}" for name in names]  # to themselves
+    print(f"{'real: training images':62s}" + "".join(f"{cell:>15s}" for cell in cells))
     groups: dict[str, list[Any]] = {}
     for name, judged in rows:
         groups.setdefault(name.rpartition(" ")[0], []).append(judged)
     for group, runs in groups.items():
         for choice in CHOICES:
-            values = [judged[choice] for judged in runs]
-            told = []
-            for name in names:
-                numbers = [value[name] for value in values]
-                told.append(
-                    f"{np.mean(numbers):7.3f}+{np.ptp(numbers) / 2:.2f}" if len(numbers) > 1 else f"{numbers[0]:11.3f}"
-                )
-            print(f"{group + ', ' + choice:55s}n={len(runs)}" + "".join(f"{cell:>11s}" for cell in told))
+            told = [[judged[choice][name] for judged in runs] for name in names]
+            cells = [f"{np.mean(values):.3g} +-{np.ptp(values) / 2:.2g}" for values in told]
+            print(f"{f'{group}, {choice} (n={len(runs)})':62s}" + "".join(f"{cell:>15s}" for cell in cells))
 
 
 def main() -> None:

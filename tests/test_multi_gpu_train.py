@@ -163,7 +163,7 @@ def test_the_bundles_config_trains_in_two_processes(tmp_path):
         "dataset_dir": tmp_path / "prepare",
         "output_dir": tmp_path / "out",
         **{"class_name": "glioma", "image_size": 16, "base_width": 4, "batch_size": 4, "max_epochs": 2},
-        **{"selection_interval": 1, "selection_pool": 16, "timeout_minutes": 1},
+        **{"select_best": True, "selection_interval": 1, "selection_pool": 16, "timeout_minutes": 1},
     }
     arguments = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     command = torchrun("--standalone", "--nproc_per_node=2", "-m", "monai.bundle", "run", *arguments)

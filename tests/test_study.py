@@ -354,7 +354,8 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(study_of, finished,
 
 def test_the_strong_recipe_is_another_training_and_goes_on_as_exactly(study_of, finished, tmp_path, monkeypatch):
     given = {"generators": "dcgan2", "classes": "disc", "recipe": "strong"}
-    given["training"] = {**study_of(finished).settings.training, "selection_interval": 1, "selection_pool": 16}
+    given["training"] = {**study_of(finished).settings.training, "select_best": True}
+    given["training"] |= {"selection_interval": 1, "selection_pool": 16}
 
     def kill(trainer: LatentGanTrainer, engine: LatentGanTrainer) -> None:
         if engine.state.epoch == 2:

@@ -76,7 +76,7 @@ class StudySettings:
         on_error: `raise` where a case cannot be used, or `skip` it; skipped cases are named.
         num_workers: processes that read, by default as many as there are cores and work for.
         max_epochs: epochs of every training, the configs' (the paper's) by default.
-        recipe: of the trainings, `paper`, or `strong`: with what is switched on in `recipe_strong.yaml`.
+        recipe: of the trainings, `strong`: with what `recipe_strong.yaml` switches on, or `paper`: without.
         training: further settings of the training configs, such as `{base_width: 32, batch_size: 32}`.
         precision: `float32`, `bfloat16` or `auto`, for training.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...; `auto` gives the ranks of `torchrun` the machine's GPUs by turns.
@@ -120,7 +120,7 @@ class StudySettings:
     on_error: str = "raise"
     num_workers: int | None = None
     max_epochs: int | None = None
-    recipe: str = "paper"
+    recipe: str = "strong"
     training: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "float32"
     device: str = "auto"
