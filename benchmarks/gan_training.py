@@ -157,7 +157,9 @@ def by_gan_trainer(plan: Plan) -> Callable[[], object]:
     trainer = GanTrainer(
         device=plan.device,
         max_epochs=0,
-        train_data_loader=monai.data.DataLoader([{"reals": image} for image in images], setting.batch, shuffle=True),
+        train_data_loader=monai.data.DataLoader(
+            [{"reals": image} for image in images], batch_size=setting.batch, shuffle=True
+        ),
         g_network=players.generator,
         g_optimizer=players.generator_optimizer,
         g_loss_function=lambda fake: losses.generator(players.critic, fake, drawn[0]),
