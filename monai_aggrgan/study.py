@@ -165,6 +165,12 @@ def draw(options: dict[str, Any], image: str | None) -> None:
         print(f"\nPicture: {Study(**options).picture(str(image)).resolve()}")
 
 
+def run_training(trainer: Any) -> None:
+    """Run the trainer of `train.yaml` for a command line."""
+    with _errors_in_one_sentence():
+        trainer.run()
+
+
 def check_inference(**options: Any) -> None:
     """Refuse options with which `inference.yaml` cannot work, for a command line; see `inference.check`."""
     with _errors_in_one_sentence():

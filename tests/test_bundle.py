@@ -81,6 +81,17 @@ def test_a_training_config_trains_on_its_own(generator, prepared, tmp_path):
     network(generator, "network_def", image_size=16, base_width=4).load_state_dict(state)
 
 
+def test_a_training_on_its_own_tells_what_is_wrong_in_one_sentence(prepared, tmp_path, capsys):
+    (tmp_path / "checkpoint_1.pt").write_bytes(b"damaged")
+    training = workflow("dcgan2", prepared, tmp_path)
+    training.initialize()
+    with pytest.raises(SystemExit) as ended:
+        training.run()
+    training.finalize()
+    told = [line for line in capsys.readouterr().err.splitlines() if "can be read" in line]
+    assert ended.value.code == 2 and len(told) == 1 and "delete that folder to train anew" in told[0]
+
+
 PAPER = {
     "dcgan1": {"batch_size": 64, "learning_rate": 2e-4, "max_epochs": 1000, "betas": [0.5, 0.999], "critic_steps": 1},
     "dcgan2": {"batch_size": 128, "learning_rate": 2e-4, "max_epochs": 650, "betas": [0.5, 0.999], "critic_steps": 1},

@@ -15,7 +15,7 @@ from torch import nn
 
 from monai_aggrgan.data.latents import derived_seed
 from monai_aggrgan.data.manifest import MANIFEST, sha256_of
-from monai_aggrgan.exceptions import AggrganError, InputError, StorageFailed, said_by
+from monai_aggrgan.exceptions import InputError, StorageFailed, said_by
 from monai_aggrgan.handlers.training_checkpoint import checkpoint_epoch, latest_checkpoint
 from monai_aggrgan.networks.ensemble import GeneratorEnsemble
 from monai_aggrgan.stages.settings import StudySettings
@@ -90,14 +90,11 @@ def _train(folder: Path, settings: StudySettings, class_name: str, generator: st
     _refuse_fewer_epochs(folder, workflow)
     workflow.initialize()
     try:
-        workflow.run()
-    except (OSError, RuntimeError) as error:
-        cause = error.__cause__ or error  # ConfigParser wraps what an expression raises
-        if isinstance(cause, AggrganError):
-            raise cause from None
-        if isinstance(cause, OSError):  # of TensorBoard or the log file
-            raise StorageFailed(f"{folder} cannot be written ({said_by(cause)}): make room, or see to it.") from cause
+        workflow.trainer.run()
+    except StorageFailed:
         raise
+    except OSError as error:  # of TensorBoard or the log file
+        raise StorageFailed(f"{folder} cannot be written ({said_by(error)}): make room, or see to it.") from error
     finally:
         workflow.finalize()
     for old in set(folder.glob("checkpoint_*.pt")) - {latest_checkpoint(folder)}:
