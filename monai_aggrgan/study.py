@@ -17,11 +17,13 @@ from monai.bundle import ConfigParser, run
 
 from monai_aggrgan.data.image_folder import write_png
 from monai_aggrgan.exceptions import AggrganError, InputError
+from monai_aggrgan.networks.feature_space import custom_space
 from monai_aggrgan.networks.vgg19_weights import load_vgg19
 from monai_aggrgan.stages import (
     aggregate,
     evaluate,
     export,
+    filter,
     generate,
     inference,
     prepare,
@@ -48,6 +50,7 @@ STAGES = {
     "stylise": stylise.tasks,
     "export": export.tasks,
     "evaluate": evaluate.tasks,
+    "filter": filter.tasks,
     "report": report.tasks,
 }
 """The stages in their order; each reads folders and writes folders under the study's `output_dir`."""
@@ -129,8 +132,11 @@ class Study:
                     task.refuse_if_stale()
 
     def _check_before_hours_are_spent(self, stages: Sequence[str]) -> None:
-        if "stylise" in stages:
+        if {"stylise", "evaluate"} & {*stages}:
             load_vgg19(self.settings.vgg_weights, scale=self.settings.vgg_scale)
+        if "evaluate" in stages:
+            for name, spec in self.settings.feature_spaces.items():
+                custom_space(name, spec)
         folder = self.settings.output_dir
         try:
             folder.mkdir(parents=True, exist_ok=True)

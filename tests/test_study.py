@@ -29,7 +29,9 @@ GENERATORS = ("dcgan1", "dcgan2", "wgan_div")
 SINGLE = (*GENERATORS, *(f"{name}+style" for name in GENERATORS))
 AGGREGATED = ("aggregate_ssim", "aggregate_psnr", "aggrgan_ssim", "aggrgan_psnr")
 ABLATION = ("best_single", "mean", "metric_weighted", "edge_weighted", "edge_function")
-METHODS = {*SINGLE, *AGGREGATED, *(f"ablation_{name}" for name in ABLATION), "real"}
+STEPS = ("steps_000", "steps_010", "steps_001", "steps_011")
+METHODS = {*SINGLE, *AGGREGATED, *(f"ablation_{name}" for name in ABLATION), *STEPS, "real"}
+JUDGED = METHODS | {"steps_100", "steps_101"}
 REFERENCES, POOL_SIZE = 3, 16
 
 
@@ -81,16 +83,16 @@ def test_a_manifest_says_how_an_image_came_about(finished):
 
 
 def test_results_have_one_row_an_image_in_the_documented_columns(finished):
-    rows = read_manifest(finished / "evaluate", name="results.csv")
+    rows = read_manifest(finished / "report", name="results.csv")
     numbers = [
         f"{metric}_{pairing}"
         for pairing in ("paired", "nearest", "random", "held_out_nearest")
         for metric in ("ssim", "psnr", "kl", "sd")
     ]
-    told = {"class_name", "method", "file", "reference", "seed", "nearest_training", "nearest_held_out"}
+    told = {"class_name", "method", "file", "reference", "patient", "seed", "nearest_training", "nearest_held_out"}
     assert set(rows[0]) == {*told, *numbers}
-    assert len(rows) == len(CLASSES) * len(METHODS) * REFERENCES
-    assert {(row["class_name"], row["method"]) for row in rows} == {(c, m) for c in CLASSES for m in METHODS}
+    assert len(rows) == len(CLASSES) * len(JUDGED) * REFERENCES
+    assert {(row["class_name"], row["method"]) for row in rows} == {(c, m) for c in CLASSES for m in JUDGED}
     for row in rows:
         assert (finished / row["file"]).is_file()
         for name in numbers:
@@ -105,7 +107,7 @@ def test_real_slices_meet_no_slice_of_their_own_patient(finished):
     for class_name in CLASSES:
         folder = finished / "aggregate" / class_name / "real"
         image_of = {f"aggregate/{class_name}/real/{row['file']}": row["image_of"] for row in read_manifest(folder)}
-        rows = read_manifest(finished / "evaluate", name="results.csv")
+        rows = read_manifest(finished / "report", name="results.csv")
         real = [row for row in rows if (row["class_name"], row["method"]) == (class_name, "real")]
         assert len(real) == REFERENCES
         for row in real:
@@ -126,7 +128,7 @@ def test_table_1_has_the_papers_eight_rows_a_class_and_the_real_one(finished):
 
 
 def test_table_1_holds_the_means_of_the_results(finished):
-    rows = read_manifest(finished / "evaluate", name="results.csv")
+    rows = read_manifest(finished / "report", name="results.csv")
     table = read_manifest(finished / "report", name="table1.csv")
     means = {(line["Category"], line["Method"]): float(line["SSIM"]) for line in table}
     mine = [float(r["ssim_paired"]) for r in rows if (r["class_name"], r["method"]) == ("disc", "aggrgan_ssim")]
@@ -220,7 +222,7 @@ def test_a_patient_is_on_one_side_and_references_are_training_images(finished, d
     for class_name in CLASSES:
         sides = [row["section"] for row in rows if row["class_name"] == class_name]
         assert (sides.count("training"), sides.count("held_out")) == (8, 4)
-    results = read_manifest(finished / "evaluate", name="results.csv")
+    results = read_manifest(finished / "report", name="results.csv")
     assert {side[row["reference"]] for row in results} == {"training"}
     assert {side[row["nearest_training"]] for row in results} == {"training"}
     assert {side[row["nearest_held_out"]] for row in results} == {"held_out"}
@@ -275,7 +277,7 @@ def test_again_repeats_a_stage_to_the_same_result(study_of, copied):
 def test_a_changed_setting_repeats_what_depends_on_it_alone(study_of, copied):
     before = times(copied)
     study_of(copied, top_k=1).run()
-    assert changed(copied, before) == {"aggregate", "stylise", "synthetic", "evaluate", "report"}
+    assert changed(copied, before) == {"aggregate", "stylise", "synthetic", "evaluate", "filtered", "report"}
     untouched = copied / "aggregate" / "disc" / "dcgan1" / "manifest.csv"
     assert times(copied)[untouched] == before[untouched]
 

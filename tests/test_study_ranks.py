@@ -114,7 +114,7 @@ def test_two_ranks_make_what_one_process_makes(finished, script, options_of, tmp
     assert status == 0, output
     assert by_ranks(output) == {"0", "1"}
     assert_same_generators(folder, finished)
-    for name in ("evaluate/results.csv", "report/table1.csv", "synthetic/manifest.csv", "prepare/manifest.csv"):
+    for name in ("report/results.csv", "report/table1.csv", "synthetic/manifest.csv", "prepare/manifest.csv"):
         assert (folder / name).read_bytes() == (finished / name).read_bytes()
     assert {path.name for path in folder.iterdir()} == {path.name for path in finished.iterdir()}
 

@@ -1,9 +1,13 @@
-"""Judging finished images: comparisons, tables, report."""
+"""Judging finished images: comparisons, distributions, the memorisation audit, tables, claims, report."""
 
 from __future__ import annotations
 
+from monai_aggrgan.evaluation.audit import AUDIT_RULE, Audit, RealImages
+from monai_aggrgan.evaluation.claims import read_claims
+from monai_aggrgan.evaluation.closest_pairs import closest_pairs
+from monai_aggrgan.evaluation.distribution import Distribution, ImageSet
 from monai_aggrgan.evaluation.report import write_report
-from monai_aggrgan.evaluation.similarity import METRICS, PAIRINGS, compare_with_reals, nearest, similarity
+from monai_aggrgan.evaluation.similarity import METRICS, PAIRINGS, RealPairings, nearest, similarity
 from monai_aggrgan.evaluation.tables import (
     HEADINGS,
     LEFT_OUT,
@@ -14,11 +18,13 @@ from monai_aggrgan.evaluation.tables import (
     pairing_heading,
     read_results,
     summarise,
+    write_baselines_table,
     write_pairings_table,
     write_table1,
 )
 
 __all__ = [
+    "AUDIT_RULE",
     "HEADINGS",
     "LEFT_OUT",
     "METRICS",
@@ -27,12 +33,19 @@ __all__ = [
     "PROTOCOL",
     "REAL_LABEL",
     "SD_NOTE",
-    "compare_with_reals",
+    "Audit",
+    "Distribution",
+    "ImageSet",
+    "RealImages",
+    "RealPairings",
+    "closest_pairs",
     "nearest",
     "pairing_heading",
+    "read_claims",
     "read_results",
     "similarity",
     "summarise",
+    "write_baselines_table",
     "write_pairings_table",
     "write_report",
     "write_table1",

@@ -3,103 +3,115 @@
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from monai_aggrgan.data.manifest import read_manifest, whole_file
 from monai_aggrgan.evaluation import tables
-from monai_aggrgan.evaluation.ablation import ABLATION_NOTE
-from monai_aggrgan.evaluation.similarity import PAIRINGS
+from monai_aggrgan.evaluation.in_short import in_short
+from monai_aggrgan.evaluation.report_blocks import MARKS
+from monai_aggrgan.evaluation.report_readings import method_labels
+from monai_aggrgan.evaluation.report_sections import FILES, sections
+from monai_aggrgan.evaluation.report_text import as_json, as_markdown, plain_values
+from monai_aggrgan.evaluation.seven_cs import seven_cs
 from monai_aggrgan.exceptions import InputError
 
 __all__ = ["write_report"]
 
 FACTS: dict[str, Any] = {
-    "notices": [],
-    "data": [],
-    "attention": [],
-    "sheets": [],
-    "skipped": [],
-    "split": "",
+    **{name: [] for name in ("notices", "data", "attention", "sheets", "skipped", "trainings", "curves", "stages")},
+    **{
+        name: []
+        for name in ("figures", "methods", "closest", "selection", "findings", "effects", "galleries", "limits")
+    },
+    **{name: {} for name in ("hashes", "settings", "versions", "machine", "labels", "headings")},
+    **{name: "" for name in ("dataset", "split", "audit_rule", "filter_command", "intended_use")},
     "seed": None,
-    "trainings": [],
-    "stages": [],
-    "settings": {},
-    "versions": {},
-    "figures": [],
-    "selection": [],
-    "findings": [],
-    "methods": [],
-    "galleries": [],
+    "repeats": 1,
 }
 """Facts that may be left out, and what then stands for them; `title` and `generators` may not."""
 
-FILES = {
-    "results.csv": "every judged image with its partners and values",
-    "table1.csv": "Table 1 for a spreadsheet",
-    "table1.md": "Table 1 for a text",
-    "selection.csv": "how each generator's pool was used",
-    "ablation.csv": "what merging is worth, for a spreadsheet",
-    "ablation.md": "what merging is worth, for a text",
-    "pairings.csv": "the four pairings for a spreadsheet",
-    "pairings.md": "the four pairings for a text",
-}
+NEEDED = ("table1.csv", "pairings.csv")
+WHOLE = ("baselines", "ablation", "distribution", "audit", "claims", "steps")
+"""Tables that the report shows where they are there, and that report.json repeats."""
 MEDIA_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 
 
 def write_report(folder: Path | str, facts: Mapping[str, Any]) -> Path:
-    """Write `folder/report.html` from results.csv, the tables' CSV files and pictures; nothing is computed anew.
+    """Write `folder/report.html`, report.md and report.json from CSV files and pictures; nothing is computed anew.
+
+    Each is whole or absent. The page holds its pictures and needs no other file and no network; the Markdown links
+    to the pictures; the JSON has `facts`, `in_short`, `seven_cs` and all `tables` but those of single images.
 
     Args:
-        folder: holds results.csv, table1.csv and pairings.csv, and ablation.csv where there was one.
+        folder: holds results.csv, table1.csv and pairings.csv and, where there were such, baselines.csv, ablation.csv,
+            steps.csv, distribution.csv, memorization.csv, audit.csv and claims.csv. A table's columns `X low`,
+            `X high` and `X paper` belong to its column X.
         facts: what the files do not say; all but `title` and `generators` may be left out:
 
-            - `title`: of the report. `generators`: id -> label.
+            - `title`: of the report. `generators`: id -> label. `labels`: id -> label of further methods.
             - `notices`: sentences that a reader must not miss, shown first.
-            - `data`: one `{class_name, section, images, patients, ...}` a row; `patients` None where unknown; further
-              keys become columns. `skipped`: `{class_name, source, reason}` of each case that could not be used.
-              `attention`: sentences on the data.
-            - `split`: how images were divided, a sentence. `seed`: of the study.
-            - `trainings`: `{class_name, generator, epochs, seconds, ...}`; further keys become columns.
-            - `stages`: `{stage, seconds}`. `settings`, `versions`: name -> value.
+            - `headings`: `table1`, `baselines` -> heading of that table, such as `Table 2: BraTS 2020`.
+            - `dataset`: the data set's name, a phrase. `data`: one `{class_name, section, images, patients, ...}` a
+              row; `patients` None where unknown; further keys become columns. `skipped`: `{class_name, source,
+              reason}` of each case that could not be used. `attention`: sentences on the data. `hashes`: what ->
+              SHA-256.
+            - `split`: how images were divided, a sentence. `seed`: of the study. `repeats`: how many seeds it covers.
+            - `trainings`: `{class_name, generator, epochs, seconds, ...}`; further keys become columns, numbers at
+              the right, texts at the left.
+            - `stages`: `{stage, seconds}`. `settings`, `versions`, `machine`: name -> value.
             - `selection`: `{class_name, metric, generator, pool, references, candidates, chosen, share, mean_score}`
-              a row, see `monai_aggrgan.inferers.GeneratorUsage`. `findings`: sentences below the ablation.
-            - `sheets`, `figures`, `methods`, `galleries`: `{path, caption}`, PNG or JPEG, relative to `folder`; `alt`
-              describes the picture to those who cannot see it (default: the caption).
+              a row, see `monai_aggrgan.inferers.GeneratorUsage`. `findings`, `effects`: sentences below the
+              tables of merging and of steps.
+            - `audit_rule`: the rule of the audit's verdict, a sentence. `filter_command`: writes the set without
+              flagged images. `intended_use`: sentences in place of ours. `limits`: further sentences on limits.
+            - `sheets` (real images), `curves` (of trainings), `figures` (as the paper's Figs. 3-6), `methods` (Fig. 8),
+              `closest` (pairs), `galleries`: `{path, caption}`, PNG or JPEG, relative to `folder`; `alt` describes the
+              picture to those who cannot see it (default: the caption).
 
     Returns:
-        The path of the report.
+        The path of the HTML file.
 
     Raises:
-        InputError: when a file or picture is missing or a picture is of another format.
+        InputError: when a needed file or a picture is missing or a picture is of another format.
         ValueError: when `facts` lack a key or hold one that is not known.
     """
-    folder = Path(folder)
+    folder, facts = Path(folder), _complete(facts)
+    read = {"results": tables.read_results(folder / "results.csv")}
+    read |= {Path(name).stem: read_manifest(folder, name=name) for name in NEEDED}
+    read |= {name: _if_there(folder, f"{name}.csv") for name in (*WHOLE, "memorization")}
+    labels = method_labels(facts["generators"], more=facts["labels"])
+    answers, criteria = in_short(read, labels=labels), seven_cs(read, facts=facts, labels=labels)
+    written = [name for name in FILES if (folder / name).is_file() or name in ("report.md", "report.json")]
+    parts = sections(read, facts=facts, labels=labels, answers=answers, criteria=criteria, files=written)
+    lead = _lead(len(read["results"]), facts)
     page = _template().render(
-        **_complete(facts),
-        judged=len(tables.read_results(folder / "results.csv")),
-        table1=_grouped(read_manifest(folder, name="table1.csv"), by="Category"),
-        pairings=_grouped(read_manifest(folder, name="pairings.csv"), by="Category"),
-        ablation=_grouped(_if_there(folder, "ablation.csv"), by="Category"),
-        ablation_note=ABLATION_NOTE,
-        usage=_grouped(facts.get("selection", []), by="class_name"),
-        tables=tables,
-        pairing_names=PAIRINGS,
-        pairing_columns=[
-            tables.pairing_heading(metric, pairing) for metric in ("ssim", "psnr") for pairing in PAIRINGS
-        ],
+        title=facts["title"],
+        lead=lead,
+        notices=facts["notices"],
+        sections=parts,
+        marks=MARKS,
         picture=lambda path: _data_uri(folder / path),
-        files={name: use for name, use in FILES.items() if (folder / name).is_file()},
+        address=quote,
     )
-    path = folder / "report.html"
-    with whole_file(path) as partial:
-        partial.write_text(page, encoding="utf-8")
-    return path
+    shown = {name: plain_values(read[name]) for name in ("table1", "pairings", *WHOLE) if read[name]}
+    record = {
+        "format": 1,
+        "title": facts["title"],
+        "judged_images": len(read["results"]),
+        "in_short": [answer._asdict() for answer in answers],
+        "seven_cs": [criterion._asdict() for criterion in criteria],
+        "labels": labels,
+        "tables": shown,
+        "facts": facts,
+    }
+    _write(folder / "report.md", as_markdown(facts["title"], lead, facts["notices"], parts))
+    _write(folder / "report.json", as_json(record))
+    return _write(folder / "report.html", page)
 
 
 def _complete(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,6 +122,14 @@ def _complete(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {**FACTS, **facts}
 
 
+def _lead(judged: int, facts: Mapping[str, Any]) -> str:
+    """What was judged, in a line."""
+    parts = [f"{judged:,} images judged"]
+    parts += [f"seed {facts['seed']}"] if facts["seed"] is not None else []
+    parts += [f"split: {facts['split']}"] if facts["split"] else []
+    return " · ".join(parts)
+
+
 def _template() -> Any:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -118,13 +138,7 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": _duration, "plain": _plain}
     return environment.get_template("report.html.jinja")
-
-
-def _grouped(records: Sequence[Mapping[str, Any]], *, by: str) -> list[tuple[str, list[Mapping[str, Any]]]]:
-    """Neighbours with the same value of a column, which stands before them."""
-    return [(value, list(group)) for value, group in groupby(records, key=lambda record: record[by])]
 
 
 def _if_there(folder: Path, name: str) -> list[dict[str, str]]:
@@ -139,20 +153,7 @@ def _data_uri(path: Path) -> str:
     return f"data:{MEDIA_TYPES[path.suffix.lower()]};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
 
 
-def _duration(seconds: float) -> str:
-    """`47 s`, `9 min 12 s`, `3 h 05 min`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _plain(value: Any) -> str:
-    """A setting as a person writes it: fractions to six digits, lists with commas, mappings as JSON."""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(_plain(item) for item in value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+def _write(path: Path, text: str) -> Path:
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+    return path

@@ -8,11 +8,12 @@ import torch
 from monai.metrics.regression import PSNRMetric, SSIMMetric
 from torch import Tensor
 
-from monai_aggrgan.metrics.histogram_kl import histogram_kl_divergence
+from monai_aggrgan.metrics.all_pairs_ssim import AllPairsSSIM
+from monai_aggrgan.metrics.histogram_kl import grey_histograms, histogram_kl_divergence, kl_divergence
 from monai_aggrgan.metrics.pairwise import pairwise_ssim
 from monai_aggrgan.metrics.sharpness import sharpness_difference
 
-__all__ = ["METRICS", "PAIRINGS", "compare_with_reals", "nearest", "similarity"]
+__all__ = ["METRICS", "PAIRINGS", "RealPairings", "nearest", "similarity"]
 
 METRICS = ("ssim", "psnr", "kl", "sd")
 PAIRINGS = ("paired", "nearest", "random", "held_out_nearest")
@@ -70,59 +71,94 @@ def nearest(judged: Tensor, references: Tensor, *, exclude: Tensor | None = None
     if len(references) == 0:
         raise ValueError("references must hold at least one image, got none")
     scores = pairwise_ssim(judged, references)
-    if exclude is not None:
-        if exclude.shape != scores.shape:
-            raise ValueError(f"exclude must be {tuple(scores.shape)}, got {tuple(exclude.shape)}")
-        scores = scores.masked_fill(exclude, -torch.inf)
+    return _nearest(scores if exclude is None else _excluded(scores, exclude))
+
+
+class RealPairings:
+    """Real images of a class, with what is computed of them once however many sets are compared with them.
+
+    Args:
+        training: images that the generators were trained on, (T, 1, H, W) in [0, 1].
+        held_out: images of patients that no training saw, (L, 1, H, W) in [0, 1], on the same device.
+    """
+
+    def __init__(self, training: Tensor, held_out: Tensor) -> None:
+        self.training, self.held_out = training, held_out
+        self._all_pairs = AllPairsSSIM(training), AllPairsSSIM(held_out)
+        self._histograms = grey_histograms(training), grey_histograms(held_out)
+
+    def ssim(self, judged: Tensor) -> tuple[Tensor, Tensor]:
+        """SSIM (N, T) and (N, L) of images (N, 1, H, W) in [0, 1] with all training and all held-out images."""
+        return self._all_pairs[0](judged), self._all_pairs[1](judged)
+
+    def compare(
+        self,
+        judged: Tensor,
+        *,
+        partners: Tensor,
+        seed: int,
+        exclude_held_out: Tensor | None = None,
+        ssim: tuple[Tensor, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """Compare each image with its partner and with three other real images.
+
+        The pairings are `paired` (the paper's: the reference that selected and styled the image), `nearest` (the
+        training image of highest SSIM), `random` (a training image drawn by `seed`) and `held_out_nearest` (the
+        held-out image of highest SSIM). Within a pairing all four metrics are taken against the same real image.
+
+        Args:
+            judged: images (N, 1, H, W) in [0, 1].
+            partners: which training image is the reference of each, (N,) int64.
+            seed: draws the random partners, with a generator of its own.
+            exclude_held_out: bool (N, L), true where a held-out image must not be the nearest: when `judged` are
+                themselves held-out slices, those of the same patient.
+            ssim: what the method `ssim` gives of `judged`, if it is known.
+
+        Returns:
+            Sixteen columns `<metric>_<pairing>` (N,) and the indices `nearest_training` and `nearest_held_out` (N,).
+            Identical images have an infinite `psnr` and `sd`. Where every held-out image is excluded the index is -1
+            and the four metrics are NaN.
+
+        Raises:
+            ValueError: when shapes do not fit.
+        """
+        to_training, to_held_out = self.ssim(judged) if ssim is None else ssim
+        to_allowed = to_held_out if exclude_held_out is None else _excluded(to_held_out, exclude_held_out)
+        drawn = torch.randint(len(self.training), (len(judged),), generator=torch.Generator().manual_seed(seed))
+        nearest_held_out = _nearest(to_allowed)
+        choices = {
+            "paired": partners.to(judged.device),
+            "nearest": _nearest(to_training),
+            "random": drawn.to(judged.device),
+        }
+        histograms = grey_histograms(judged)
+        columns: dict[str, Tensor] = {}
+        for pairing in PAIRINGS:
+            held_out = pairing == "held_out_nearest"
+            choice, scores = (nearest_held_out, to_held_out) if held_out else (choices[pairing], to_training)
+            reals = self.held_out if held_out else self.training
+            columns |= {
+                f"ssim_{pairing}": scores.gather(1, choice.clamp(min=0)[:, None])[:, 0],
+                f"psnr_{pairing}": _psnr(judged, reals, choice),
+                f"kl_{pairing}": kl_divergence(histograms, self._histograms[held_out][choice]),
+                f"sd_{pairing}": sharpness_difference(judged, reals[choice]),
+            }
+        for metric in METRICS:
+            columns[f"{metric}_held_out_nearest"].masked_fill_(nearest_held_out < 0, torch.nan)
+        return {**columns, "nearest_training": choices["nearest"], "nearest_held_out": nearest_held_out}
+
+
+def _psnr(judged: Tensor, reals: Tensor, choice: Tensor) -> Tensor:
+    return cast(Tensor, PSNRMetric(max_val=1.0, reduction="none")(judged, reals[choice])).flatten()
+
+
+def _nearest(scores: Tensor) -> Tensor:
+    """Column (N,) of the highest score of each row, of equals the first; -1 where all are excluded."""
     best, indices = scores.max(dim=1)
     return indices.masked_fill(best == -torch.inf, -1)
 
 
-def compare_with_reals(
-    judged: Tensor,
-    *,
-    partners: Tensor,
-    training: Tensor,
-    held_out: Tensor,
-    seed: int,
-    exclude_held_out: Tensor | None = None,
-) -> dict[str, Tensor]:
-    """Compare each image with its partner and with three other real images.
-
-    The pairings are `paired` (the paper's: the reference that selected and styled the image), `nearest` (the training
-    image of highest SSIM), `random` (a training image drawn by `seed`) and `held_out_nearest` (the held-out image of
-    highest SSIM). Within a pairing all four metrics are taken against the same real image.
-
-    Args:
-        judged: images (N, 1, H, W) in [0, 1].
-        partners: the reference of each, (N, 1, H, W).
-        training: real images that the generators were trained on, (M, 1, H, W).
-        held_out: real images of patients that no training saw, (L, 1, H, W).
-        seed: draws the random partners, with a generator of its own.
-        exclude_held_out: bool (N, L), true where a held-out image must not be the nearest: when `judged` are
-            themselves held-out slices, those of the same patient.
-
-    Returns:
-        Sixteen columns `<metric>_<pairing>` (N,) and the indices `nearest_training` and `nearest_held_out` (N,).
-        Where every held-out image is excluded the index is -1 and the four metrics are NaN.
-    """
-    nearest_training = nearest(judged, training)
-    nearest_held_out = nearest(judged, held_out, exclude=exclude_held_out)
-    against = {
-        "paired": partners,
-        "nearest": training[nearest_training],
-        "random": training[_draw(len(judged), len(training), seed=seed).to(judged.device)],
-        "held_out_nearest": held_out[nearest_held_out],
-    }
-    columns = {
-        f"{metric}_{pairing}": values
-        for pairing in PAIRINGS
-        for metric, values in similarity(judged, against[pairing]).items()
-    }
-    for metric in METRICS:
-        columns[f"{metric}_held_out_nearest"].masked_fill_(nearest_held_out < 0, torch.nan)
-    return {**columns, "nearest_training": nearest_training, "nearest_held_out": nearest_held_out}
-
-
-def _draw(count: int, choices: int, *, seed: int) -> Tensor:
-    return torch.randint(choices, (count,), generator=torch.Generator().manual_seed(seed))
+def _excluded(scores: Tensor, exclude: Tensor) -> Tensor:
+    if exclude.shape != scores.shape:
+        raise ValueError(f"exclude must be {tuple(scores.shape)}, got {tuple(exclude.shape)}")
+    return scores.masked_fill(exclude.to(scores.device), -torch.inf)

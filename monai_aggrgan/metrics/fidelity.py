@@ -6,12 +6,76 @@ embeddings, or from sets of other sizes, do not compare.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from monai_aggrgan.metrics.features import plain_features
 
-__all__ = ["density_coverage", "frechet_distance", "kernel_distance", "precision_recall"]
+__all__ = [
+    "KernelTerms",
+    "density_coverage",
+    "density_coverage_terms",
+    "frechet_distance",
+    "kernel_distance",
+    "kernel_terms",
+    "precision_recall",
+    "precision_recall_terms",
+]
+
+
+class KernelTerms(NamedTuple):
+    """Kernels of all pairs: two judged images (N, N), two references (M, M), and one of each (N, M)."""
+
+    judged: Tensor
+    reference: Tensor
+    across: Tensor
+
+    def distance(self, *, judged_clusters: Tensor | None = None, reference_clusters: Tensor | None = None) -> Tensor:
+        """The squared distance of the two sets, a 0-dimensional tensor; without clusters, that of `kernel_distance`.
+
+        See `distances` for the clusters.
+        """
+        ones = [self.across.new_ones(1, size) for size in self.across.shape]
+        return self.distances(*ones, judged_clusters=judged_clusters, reference_clusters=reference_clusters)[0]
+
+    def distances(
+        self,
+        judged_counts: Tensor,
+        reference_counts: Tensor,
+        *,
+        judged_clusters: Tensor | None = None,
+        reference_clusters: Tensor | None = None,
+    ) -> Tensor:
+        """The squared distances (R,) of R resamples, in which images come several times or never.
+
+        Two images of one cluster, such as slices of one patient, are no pair within a set, nor are an image and its own
+        copies: their kernels are larger than those of independent images. So sets of the same patients' population have
+        distance 0 in expectation however many slices there are of each, and resamples of whole clusters lie around the
+        distance.
+
+        Args:
+            judged_counts: how often each judged image comes (R, N).
+            reference_counts: how often each reference comes (R, M).
+            judged_clusters: number of each judged image's cluster (N,); by default every image is one.
+            reference_clusters: the same of the references (M,).
+
+        Returns:
+            Squared distances; undefined (NaN) where a set has no two clusters.
+
+        Raises:
+            ValueError: when counts or clusters do not fit the matrices.
+        """
+        shapes = tuple(judged_counts.shape[1:]), tuple(reference_counts.shape[1:])
+        if shapes != tuple((size,) for size in self.across.shape) or len(judged_counts) != len(reference_counts):
+            wanted = f"(R, {self.across.shape[0]}) and (R, {self.across.shape[1]})"
+            came = f"{tuple(judged_counts.shape)} and {tuple(reference_counts.shape)}"
+            raise ValueError(f"counts must be {wanted}, got {came}")
+        first, second = judged_counts.to(self.across), reference_counts.to(self.across)
+        across = ((first @ self.across) * second).sum(dim=1) / (first.sum(dim=1) * second.sum(dim=1))
+        within = _mean_of_pairs(self.judged, first, judged_clusters)
+        return within + _mean_of_pairs(self.reference, second, reference_clusters) - 2 * across
 
 
 @torch.no_grad()
@@ -40,9 +104,17 @@ def kernel_distance(judged: Tensor, reference: Tensor, *, degree: int = 3) -> Te
     >>> kernel_distance(zeros, ones)  # 1 + 8 - 2
     tensor(7., dtype=torch.float64)
     """
-    judged, reference = plain_features(judged, reference, at_least=(2, 2))
-    within = _mean_of_pairs(_kernel(judged, judged, degree)) + _mean_of_pairs(_kernel(reference, reference, degree))
-    return within - 2 * _kernel(judged, reference, degree).mean()
+    return kernel_terms(judged, reference, degree=degree).distance()
+
+
+@torch.no_grad()
+def kernel_terms(judged: Tensor, reference: Tensor, *, degree: int = 3) -> KernelTerms:
+    """The kernels that `kernel_distance` takes means of, float64, so that resampling need not compute them again.
+
+    Arguments and errors are those of `kernel_distance`.
+    """
+    x, y = plain_features(judged, reference, at_least=(2, 2))
+    return KernelTerms(*(_kernel(a, b, degree) for a, b in ((x, x), (y, y), (x, y))))
 
 
 @torch.no_grad()
@@ -95,11 +167,20 @@ def precision_recall(judged: Tensor, reference: Tensor, *, neighbours: int = 3) 
 
     Source: Kynkaanniemi et al. 2019, eq. 1-2.
     """
+    precise, recalled = precision_recall_terms(judged, reference, neighbours=neighbours)
+    return precise.double().mean(), recalled.double().mean()
+
+
+@torch.no_grad()
+def precision_recall_terms(judged: Tensor, reference: Tensor, *, neighbours: int = 3) -> tuple[Tensor, Tensor]:
+    """Which judged images (N,) lie within the references' range, and which references (M,) within the judged images'.
+
+    Booleans, whose means are `precision_recall`; arguments and errors are those of that function.
+    """
     judged, reference = plain_features(judged, reference, at_least=(neighbours + 1, neighbours + 1))
     distances = torch.cdist(judged, reference)
-    precision = (distances <= _radii(reference, neighbours)).any(dim=1)
-    recall = (distances <= _radii(judged, neighbours)[:, None]).any(dim=0)
-    return precision.double().mean(), recall.double().mean()
+    recalled = (distances <= _radii(judged, neighbours)[:, None]).any(dim=0)
+    return (distances <= _radii(reference, neighbours)).any(dim=1), recalled
 
 
 @torch.no_grad()
@@ -123,9 +204,19 @@ def density_coverage(judged: Tensor, reference: Tensor, *, neighbours: int = 5) 
 
     Source: Naeem et al. 2020, section 3.
     """
+    densities, covered = density_coverage_terms(judged, reference, neighbours=neighbours)
+    return densities.mean(), covered.double().mean()
+
+
+@torch.no_grad()
+def density_coverage_terms(judged: Tensor, reference: Tensor, *, neighbours: int = 5) -> tuple[Tensor, Tensor]:
+    """How many references each judged image is near to, over k (N,), float64, and which references have one near (M,).
+
+    Their means are `density_coverage`; arguments and errors are those of that function.
+    """
     judged, reference = plain_features(judged, reference, at_least=(1, neighbours + 1))
     near = torch.cdist(judged, reference) <= _radii(reference, neighbours)
-    return near.sum(dim=1).double().mean() / neighbours, near.any(dim=0).double().mean()
+    return near.sum(dim=1).double() / neighbours, near.any(dim=0)
 
 
 def _kernel(x: Tensor, y: Tensor, degree: int) -> Tensor:
@@ -133,15 +224,20 @@ def _kernel(x: Tensor, y: Tensor, degree: int) -> Tensor:
     return (x @ y.T / x.shape[1] + 1) ** degree
 
 
-def _mean_of_pairs(kernels: Tensor) -> Tensor:
-    """Mean of a matrix (N, N) without its diagonal."""
-    return (kernels.sum() - kernels.trace()) / (len(kernels) * (len(kernels) - 1))
+def _mean_of_pairs(kernels: Tensor, counts: Tensor, clusters: Tensor | None) -> Tensor:
+    """Means (R,) of a matrix (N, N) over pairs of different clusters in resamples (R, N)."""
+    clusters = torch.arange(len(kernels)) if clusters is None else clusters
+    if clusters.shape != counts.shape[1:]:
+        raise ValueError(f"clusters must be ({counts.shape[1]},), got {tuple(clusters.shape)}")
+    different = (clusters[:, None] != clusters).to(kernels)
+    sums, pairs = (((counts @ matrix) * counts).sum(dim=1) for matrix in (kernels * different, different))
+    return sums / pairs
 
 
 def _root_of_covariance(features: Tensor) -> Tensor:
     """A (at most D rows, D) with A^T A the covariance of features (N, D)."""
     centred = (features - features.mean(dim=0)) / (len(features) - 1) ** 0.5
-    return torch.linalg.qr(centred, mode="r").R
+    return centred if len(centred) <= centred.shape[1] else torch.linalg.qr(centred, mode="r").R
 
 
 def _radii(features: Tensor, neighbours: int) -> Tensor:

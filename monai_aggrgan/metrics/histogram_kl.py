@@ -7,7 +7,7 @@ from monai.metrics.regression import RegressionMetric
 from monai.utils.type_conversion import convert_to_tensor
 from torch import Tensor
 
-__all__ = ["HistogramKLMetric", "histogram_kl_divergence"]
+__all__ = ["HistogramKLMetric", "grey_histograms", "histogram_kl_divergence", "kl_divergence"]
 
 LEVELS = 256
 SMOOTHING = 1e-8
@@ -38,12 +38,16 @@ def histogram_kl_divergence(judged: Tensor, reference: Tensor) -> Tensor:
     """
     if judged.ndim != 4 or judged.shape[1] != 1 or judged.shape != reference.shape:
         raise ValueError(f"images must be (B, 1, H, W) alike, got {tuple(judged.shape)} and {tuple(reference.shape)}")
-    p, q = _histograms(judged), _histograms(reference)
-    return torch.sum(p * torch.log(p / q), dim=1).clamp(min=0)  # rounding can leave -1e-8
+    return kl_divergence(grey_histograms(judged), grey_histograms(reference))
 
 
-def _histograms(images: Tensor) -> Tensor:
-    """Smoothed shares (B, 256) of the grey levels of the 8-bit images."""
+def kl_divergence(judged: Tensor, reference: Tensor) -> Tensor:
+    """Divergence (B,) of rows (B, 256) of `grey_histograms`, for images that are compared with several others."""
+    return torch.sum(judged * torch.log(judged / reference), dim=1).clamp(min=0)  # rounding can leave -1e-8
+
+
+def grey_histograms(images: Tensor) -> Tensor:
+    """Smoothed shares (B, 256) of the grey levels of the 8-bit images of (B, 1, H, W) in [0, 1]."""
     levels = (convert_to_tensor(images, track_meta=False) * (LEVELS - 1)).round().clamp(0, LEVELS - 1).long().flatten(1)
     first_bin = LEVELS * torch.arange(len(levels), device=levels.device)[:, None]
     counts = torch.bincount((levels + first_bin).flatten(), minlength=LEVELS * len(levels)).view(-1, LEVELS)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from monai_aggrgan.metrics.features import plain_features
 
-__all__ = ["memorised", "memorised_share", "nearest_distances"]
+__all__ = ["authenticity", "closeness", "k_nearest", "memorised", "memorised_share", "nearest_distances"]
 
 BLOCK = 256  # judged images whose distances are in memory at once
 
@@ -31,7 +31,41 @@ def nearest_distances(judged: Tensor, reference: Tensor, *, exclude_self: bool =
         raise ValueError("exclude_self compares a set with itself, got two different sets")
     count = 2 if exclude_self else 1
     judged, reference = plain_features(judged, reference, at_least=(1, count))
-    return _nearest(judged, reference, count=count)[:, -1]
+    return _nearest(judged, reference, count=count)[0][:, -1]
+
+
+@torch.no_grad()
+def k_nearest(judged: Tensor, reference: Tensor, *, neighbours: int = 5) -> tuple[Tensor, Tensor]:
+    """Distances (N, k) of judged features (N, D) to their k nearest references (M, D), ascending, and their indices.
+
+    Raises:
+        ValueError: when the features are not such matrices, or not finite, or M is below k.
+    """
+    judged, reference = plain_features(judged, reference, at_least=(1, neighbours))
+    return _nearest(judged, reference, count=neighbours)
+
+
+def authenticity(judged: Tensor, training: Tensor) -> Tensor:
+    """Which judged images are authentic: farther from their nearest training image than that is from the next one.
+
+    Among training images, about half would be called authentic with the others for training; among copies none. So
+    read it beside the share of held-out images, which depends on how many slices of a patient there are.
+
+    Args:
+        judged: features (N, D), N at least 1.
+        training: features (T, D), T at least 2.
+
+    Returns:
+        Booleans (N,).
+
+    Raises:
+        ValueError: when the features are not such matrices, or not finite.
+
+    Source: Alaa et al. 2022, "How faithful is your synthetic data?", section 3.3 (the classifier A by nearest
+    neighbours).
+    """
+    distances, indices = k_nearest(judged, training, neighbours=1)
+    return distances[:, 0] > nearest_distances(training, training, exclude_self=True)[indices[:, 0]]
 
 
 def memorised(
@@ -88,16 +122,25 @@ def memorised_share(
 
 @torch.no_grad()
 def _closeness(features: Tensor, training: Tensor, neighbours: int) -> Tensor:
-    """Distance to the nearest training image over that to the k-th nearest, (N,) in [0, 1]; 0 for copies."""
-    distances = _nearest(features, training, count=neighbours)
+    return closeness(_nearest(features, training, count=neighbours)[0])
+
+
+def closeness(distances: Tensor) -> Tensor:
+    """Distance to the nearest training image over that to the k-th nearest, (N,) in [0, 1]; 0 for copies.
+
+    Args:
+        distances: to the k nearest training images, ascending (N, k), as `k_nearest` gives them.
+    """
     return distances[:, 0] / distances[:, -1].clamp(min=torch.finfo(distances.dtype).tiny)
 
 
-def _nearest(judged: Tensor, reference: Tensor, *, count: int) -> Tensor:
-    """Distances (N, count) to the nearest references, ascending: found by a matrix product, then taken exactly."""
-    nearest = []
+def _nearest(judged: Tensor, reference: Tensor, *, count: int) -> tuple[Tensor, Tensor]:
+    """Distances (N, count) to the nearest references, ascending, and their indices: found by a matrix product, then
+    taken exactly."""
+    nearest, places = [], []
     for block in judged.split(BLOCK):
         indices = torch.cdist(block, reference).topk(count, dim=1, largest=False).indices
-        exact = torch.linalg.vector_norm(block[:, None] - reference[indices], dim=2)
-        nearest.append(exact.sort(dim=1).values)
-    return torch.cat(nearest)
+        exact, order = torch.linalg.vector_norm(block[:, None] - reference[indices], dim=2).sort(dim=1)
+        nearest.append(exact)
+        places.append(indices.gather(1, order))
+    return torch.cat(nearest), torch.cat(places)

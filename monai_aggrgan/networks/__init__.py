@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from monai_aggrgan.networks.dcgan import DCGAN1Discriminator, DCGAN1Generator, DCGAN2Discriminator, DCGAN2Generator
 from monai_aggrgan.networks.ensemble import GeneratorEnsemble
+from monai_aggrgan.networks.feature_space import FeatureSpace, custom_space, pixel_space, vgg19_space
 from monai_aggrgan.networks.infogan import InfoGANCritic, InfoGANGenerator
 from monai_aggrgan.networks.vgg19 import CONTENT_LAYER, STYLE_LAYERS, VGG19Features
 from monai_aggrgan.networks.vgg19_embedding import VGG19Embedding
@@ -18,6 +19,7 @@ __all__ = [
     "DCGAN1Generator",
     "DCGAN2Discriminator",
     "DCGAN2Generator",
+    "FeatureSpace",
     "GeneratorEnsemble",
     "InfoGANCritic",
     "InfoGANGenerator",
@@ -26,6 +28,9 @@ __all__ = [
     "VGG19Features",
     "WGANDivCritic",
     "WGANDivGenerator",
+    "custom_space",
     "load_vgg19",
+    "pixel_space",
     "probe_image",
+    "vgg19_space",
 ]

@@ -22,6 +22,7 @@ from monai_aggrgan.handlers.picture import PictureHandler
 from monai_aggrgan.inferers.aggregate import AggregationInferer
 from monai_aggrgan.stages.select import REAL, chosen_references, open_pool, read_selection
 from monai_aggrgan.stages.settings import StudySettings
+from monai_aggrgan.stages.steps import MERGED_UNSELECTED, SINGLE_UNSELECTED, unselected
 from monai_aggrgan.stages.task import Task
 
 __all__ = ["ABLATION", "AGGREGATES", "Merging", "ids_of", "merging_of", "run_evaluator", "tasks"]
@@ -48,25 +49,31 @@ class Merging:
         generators: whose candidates compete.
         metric: by which they were selected.
         options: `top_k`, `merging`, `sigma` and `gaussian` of `AggregationInferer`.
+        selected: whether the candidates are the best of their pools, or drawn, see `steps.unselected`.
     """
 
     generators: tuple[str, ...]
     metric: str
     options: Mapping[str, Any]
+    selected: bool = True
 
 
 def merging_of(settings: StudySettings, method: str) -> Merging:
     """What a method of this stage does."""
-    if method not in (*AGGREGATES, *ABLATION):
-        return Merging((method,), "ssim", {"top_k": 1, "merging": "best-single"})
+    single = {"top_k": 1, "merging": "best-single"}
+    if method == SINGLE_UNSELECTED:
+        return Merging(settings.generators, "ssim", single, selected=False)
+    if method not in (*AGGREGATES, *ABLATION, MERGED_UNSELECTED):
+        return Merging((method,), "ssim", single)
     merging, gaussian = ABLATION.get(method, (settings.merging, settings.gaussian))
     options = {"top_k": settings.top_k, "merging": merging, "sigma": settings.sigma, "gaussian": gaussian}
-    return Merging(settings.generators, AGGREGATES.get(method, "ssim"), options)
+    return Merging(settings.generators, AGGREGATES.get(method, "ssim"), options, selected=method != MERGED_UNSELECTED)
 
 
 def tasks(settings: StudySettings) -> Iterator[Task]:
-    """One task for each class and method: generators alone, both aggregates, the ablation, real held-out slices."""
-    methods = (*settings.generators, *AGGREGATES, *(ABLATION if settings.ablation else ()), REAL)
+    """One task for each class and method: generators alone, both aggregates, the ablations, real held-out slices."""
+    ablation = (*ABLATION, SINGLE_UNSELECTED, MERGED_UNSELECTED) if settings.ablation else ()
+    methods = (*settings.trained, *AGGREGATES, *ablation, REAL)
     for class_name in settings.prepared_classes():
         for method in methods:
             merging = merging_of(settings, method)
@@ -75,7 +82,7 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
             yield Task(
                 name=f"aggregate {method} for {class_name}",
                 folder=settings.stage_dir("aggregate", class_name, method),
-                settings=dict(merging.options),
+                settings=dict(merging.options) | ({} if merging.selected else {"seed": settings.seed}),
                 inputs=[settings.stage_dir("prepare", class_name) / MANIFEST],
                 work=partial(_aggregate, settings=settings, class_name=class_name, method=method),
                 upstream=[*(selections / name for name in merging.generators), *made],
@@ -86,10 +93,15 @@ def _aggregate(folder: Path, *, settings: StudySettings, class_name: str, method
     merging = merging_of(settings, method)
     references, ids = chosen_references(settings, class_name)
     pools = {name: open_pool(settings, class_name, name) for name in merging.generators}
+    images = {name: pool for name, (pool, _) in pools.items()}
+    if merging.selected:
+        selection = read_selection(settings, class_name, merging.metric, merging.generators)
+    else:
+        selection = unselected(settings, references, images, count=int(merging.options["top_k"]))
     inferer = AggregationInferer(
         references=references,
-        pools={name: images for name, (images, _) in pools.items()},
-        selection=read_selection(settings, class_name, merging.metric, merging.generators),
+        pools=images,
+        selection=selection,
         metric=merging.metric,
         matching=settings.matching,
         **merging.options,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from monai_aggrgan.data.manifest import read_manifest, whole_file, write_manifest
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.task import Task
 
-__all__ = ["DATALIST", "tasks"]
+__all__ = ["DATALIST", "METHOD", "tasks", "write_dataset"]
 
 DATALIST = "datalist.json"
 METHOD = "aggrgan_ssim"
@@ -26,20 +26,27 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
         folder=settings.stage_dir("synthetic"),
         settings={"method": METHOD},
         upstream=[source.parent / source.name for source in sources],
-        work=lambda folder: _export(folder, sources),
+        work=lambda folder: write_dataset(
+            folder, [(source, row) for source in sources for row in read_manifest(source)]
+        ),
     )
 
 
-def _export(folder: Path, sources: list[Path]) -> None:
+def write_dataset(folder: Path, images: Sequence[tuple[Path, dict[str, str]]]) -> None:
+    """Copy images into a folder a class, with `manifest.csv` and `datalist.json`.
+
+    Args:
+        folder: an existing folder.
+        images: of each the folder it lies in and its manifest row there.
+    """
     manifest = []
-    for source in sources:
-        for row in read_manifest(source):
-            target = Path(row["class_name"]) / row["file"]
-            (folder / target).parent.mkdir(exist_ok=True)
-            for name in (row["file"], row["preview"]):
-                with whole_file(folder / target.parent / name) as partial:
-                    shutil.copyfile(source / name, partial)
-            manifest.append({"file": target.as_posix(), **{column: row[column] for column in COLUMNS}})
+    for source, row in images:
+        target = Path(row["class_name"]) / row["file"]
+        (folder / target).parent.mkdir(exist_ok=True)
+        for name in (row["file"], row["preview"]):
+            with whole_file(folder / target.parent / name) as partial:
+                shutil.copyfile(source / name, partial)
+        manifest.append({"file": target.as_posix(), **{column: row[column] for column in COLUMNS}})
     write_manifest(folder, manifest)
     with whole_file(folder / DATALIST) as partial:
         partial.write_text(json.dumps(_datalist(manifest), indent=1), encoding="utf-8")

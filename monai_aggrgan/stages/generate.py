@@ -26,7 +26,7 @@ SHEET = 64
 def tasks(settings: StudySettings) -> Iterator[Task]:
     """One task for each class and generator."""
     for class_name in settings.prepared_classes():
-        for generator in settings.generators:
+        for generator in settings.trained:
             yield Task(
                 name=f"generate {settings.labels[generator]} for {class_name}",
                 folder=settings.stage_dir("generate", class_name, generator),

@@ -33,7 +33,7 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
     """One task for each class, metric and generator, and one a class for its real held-out slices."""
     for class_name in settings.prepared_classes():
         for metric in METRICS:
-            for generator in (*settings.generators, *([REAL] if metric == "ssim" else [])):
+            for generator in (*settings.generators, *((*settings.baselines, REAL) if metric == "ssim" else ())):
                 yield Task(
                     name=f"select by {metric.upper()} from {generator} for {class_name}",
                     folder=settings.stage_dir("select", class_name, metric, generator),

@@ -38,6 +38,7 @@ CHOICES = {
     "vgg_scale": ("oxford", "torchvision"),
     "style_precision": ("float32", "bfloat16", "float16", "auto"),
 }
+OWN_SPACES = ("vgg19", "pixels", "images")
 RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
     "held_out_fraction": (lambda value: 0 < value < 1, "between 0 and 1"),
     "sigma": (lambda value: 0 < value < math.inf, "above 0"),
@@ -60,7 +61,9 @@ class StudySettings:
         datalist: CSV with columns image, class, and patient_id, fold and label (a segmentation) where known, or a
             Decathlon JSON, here or in `dataset_dir`; that is then the root of its images, by default the list's folder.
         classes: classes to use, all by default.
-        generators: names of `train_<name>.yaml` configs.
+        generators: names of `train_<name>.yaml` configs, whose images are merged.
+        baselines: further ones that are trained and judged beside them, unmerged and without style transfer: with
+            `lsgan` and `infogan` the report has the paper's Tables 3 and 4.
         image_size: side of the images in pixels, a power of two from 16 on.
         held_out_fraction: share of each class's patients that no training sees, without `held_out_fold`.
         held_out_fold: the fold of the datalist that no training sees.
@@ -86,7 +89,8 @@ class StudySettings:
             most, see `monai_aggrgan.inferers.match`; `unique` needs pools of at least as many images as references.
         top_k: candidates that are merged.
         merging: how, `edge-weighted` (the paper's), `metric-weighted`, `mean` or `best-single`, see `merging_weights`.
-        ablation: also merge in all these ways, for the report's table of what merging is worth.
+        ablation: also merge in all these ways, and leave out selection, for the report's tables of what merging and
+            each step of the method are worth; two more style transfers a reference.
         sigma: of the Gaussian in the aggregation.
         gaussian: `filter` or `function`, see `edge_weighted_mean`.
         vgg_weights: path of VGG-19 weights, `cache`, `download` or `random`.
@@ -95,6 +99,8 @@ class StudySettings:
         style_tolerance: an image is done when 50 iterations gain less than this share of its loss; 0 runs them all.
         style_precision: of style transfer's trunk, `float32`, `bfloat16` or `float16`; `auto` is float16 on CUDA,
             float32 elsewhere.
+        feature_spaces: further ones for the evaluation, beside VGG-19 and pixels: name -> what `custom_space` takes,
+            such as `{radimagenet: {path: resnet50.ts, size: 224, channels: 3, mean: 0.5, std: 0.5}}`.
         seed: of splits, trainings, choices.
         note: a sentence that the report shows first, such as what the data are.
     """
@@ -106,6 +112,7 @@ class StudySettings:
     datalist: Path | None = None
     classes: tuple[str, ...] | None = None
     generators: tuple[str, ...] = PAPER_GENERATORS
+    baselines: tuple[str, ...] = ()
     image_size: int = 128
     held_out_fraction: float = 0.2
     held_out_fold: str | None = None
@@ -137,6 +144,7 @@ class StudySettings:
     style_iterations: int = 2000
     style_tolerance: float = 2e-3
     style_precision: str = "auto"
+    feature_spaces: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     note: str = ""
 
@@ -156,7 +164,7 @@ class StudySettings:
         if "datalist" in given and "dataset_dir" in given and not given["datalist"].exists():
             beside = given["dataset_dir"] / given["datalist"]
             given["datalist"] = beside if beside.is_file() else given["datalist"]
-        for name in ("classes", "generators"):
+        for name in ("classes", "generators", "baselines"):
             if name in given:
                 given[name] = tuple(str(value) for value in ensure_tuple(given[name]))
         for name in ("slice_positions", "percentiles", "intensity"):
@@ -197,6 +205,7 @@ class StudySettings:
                 raise InputError(f"--{name} names none: name at least one, or omit the option.")
         self._check_generators()
         self._check_training()
+        self._check_feature_spaces()
         self.torch_device  # noqa: B018  refuses a device that is not there
 
     def _is_prepared(self) -> bool:
@@ -219,14 +228,18 @@ class StudySettings:
             raise InputError(
                 f"{self.config_dir} has no train_<generator>.yaml: --bundle_root must name the bundle's folder."
             )
-        for name in self.generators:
+        for name in self.trained:
             if name not in known:
                 raise InputError(f"There is no generator '{name}': {self.config_dir} knows {', '.join(known)}.")
+        if twice := {name for name in self.trained if self.trained.count(name) > 1}:
+            raise InputError(
+                f"--generators and --baselines name {', '.join(sorted(twice))} twice: name each generator once."
+            )
 
     def _check_training(self) -> None:
         if not isinstance(self.training, Mapping):
             raise InputError(f"--training must be a mapping such as \"{{'base_width': 32}}\", got {self.training!r}.")
-        for generator in self.generators:
+        for generator in self.trained:
             known = self.raw_config(generator)
             for name in self.training:
                 if name not in known:
@@ -234,6 +247,17 @@ class StudySettings:
                         f"--training has '{name}', which train_{generator}.yaml does not: it has"
                         f" {', '.join(sorted(key for key in known if not key.startswith('_')))}."
                     )
+
+    def _check_feature_spaces(self) -> None:
+        given = self.feature_spaces
+        if not isinstance(given, Mapping) or not all(isinstance(spec, Mapping) for spec in given.values()):
+            raise InputError(f"--feature_spaces must be like \"{{'mine': {{'path': 'mine.ts'}}}}\", got {given!r}.")
+        for name in given:
+            if name in OWN_SPACES or not str(name).replace("-", "").isalnum():
+                raise InputError(
+                    f"--feature_spaces cannot have the name '{name}': use letters, digits and hyphens, and none of"
+                    f" {', '.join(OWN_SPACES)}."
+                )
 
     @cached_property
     def torch_device(self) -> torch.device:
@@ -254,10 +278,15 @@ class StudySettings:
         dtype: torch.dtype = getattr(torch, automatic if self.style_precision == "auto" else self.style_precision)
         return dtype
 
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The generators and the baselines."""
+        return (*self.generators, *self.baselines)
+
     @cached_property
     def labels(self) -> dict[str, str]:
-        """What tables call each generator."""
-        return {name: str(self.raw_config(name).get("label", name)) for name in self.generators}
+        """What tables call each generator and baseline."""
+        return {name: str(self.raw_config(name).get("label", name)) for name in self.trained}
 
     @property
     def cutting(self) -> dict[str, Any]:

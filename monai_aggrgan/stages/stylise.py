@@ -18,6 +18,7 @@ from monai_aggrgan.networks.vgg19 import VGG19Features
 from monai_aggrgan.networks.vgg19_weights import load_vgg19
 from monai_aggrgan.stages.aggregate import ids_of, run_evaluator
 from monai_aggrgan.stages.settings import StudySettings
+from monai_aggrgan.stages.steps import STYLED
 from monai_aggrgan.stages.task import Task, digest_of
 
 __all__ = ["METHODS", "style_features", "tasks"]
@@ -34,6 +35,7 @@ BATCH = {"cpu": 32, "cuda": 2048}
 def tasks(settings: StudySettings) -> Iterator[Task]:
     """One task for each class and method."""
     sources = METHODS | {name: f"{name}+style" for name in settings.generators}
+    sources |= STYLED if settings.ablation else {}
     weights = Path(settings.vgg_weights).expanduser()
     features = cache(partial(style_features, settings))  # loaded when the first task needs it, once
     for class_name in settings.prepared_classes():

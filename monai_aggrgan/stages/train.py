@@ -35,7 +35,7 @@ IRRELEVANT = {
 def tasks(settings: StudySettings) -> Iterator[Task]:
     """One task for each class and generator."""
     for class_name in settings.prepared_classes():
-        for generator in settings.generators:
+        for generator in settings.trained:
             yield _task(settings, class_name, generator)
 
 
@@ -113,7 +113,7 @@ def refuse_another_split(settings: StudySettings) -> None:
     Raises:
         InputError: when the prepared images of a class have changed since a training on it began.
     """
-    for class_name, generator in product(settings.prepared_classes(), settings.generators):
+    for class_name, generator in product(settings.prepared_classes(), settings.trained):
         folder = settings.stage_dir("train", class_name, generator)
         record = read_record(folder)
         manifest = settings.stage_dir("prepare", class_name) / MANIFEST

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import csv
+import json
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 import torch
 
 from monai_aggrgan.data.image_folder import write_png
-from monai_aggrgan.data.manifest import write_manifest
+from monai_aggrgan.data.manifest import read_manifest, write_manifest
 from monai_aggrgan.evaluation.ablation import ABLATION_NOTE
 from monai_aggrgan.evaluation.report import write_report
 from monai_aggrgan.evaluation.similarity import METRICS, PAIRINGS
@@ -99,10 +101,14 @@ def test_every_value_of_the_tables_is_shown_and_the_best_in_bold(folder: Path, f
             for record in csv.DictReader(file):
                 best = record.pop("best", "").split()
                 left_out = record.pop("left_out")
-                assert set(record.values()) <= set(page.text)
+                ends = {column: record.pop(column) for column in [*record] if column.endswith((" low", " high"))}
+                assert set(record.values()) - {""} <= set(page.text)
+                lows = {column.removesuffix(" low") for column in ends if column.endswith(" low") and ends[column]}
+                assert {f"[{ends[f'{name} low']}, {ends[f'{name} high']}]" for name in lows} <= set(page.text)
                 assert {record[column] for column in best} <= set(page.strong)
                 assert not left_out or f"{record['Method']}, {left_out}." in " ".join(page.text)
-    assert len([tag for tag, name, value in page.attributes if (tag, name, value) == ("tr", "class", "real")]) == 2
+    real = [tag for tag, name, value in page.attributes if (tag, name, value) == ("tr", "class", "real")]
+    assert len(real) == 1 + len(PAIRINGS)  # one among the pairings, and one a pairing in Table 1
 
 
 def test_the_page_needs_nothing_from_elsewhere(folder: Path, facts: dict[str, Any]) -> None:
@@ -135,7 +141,7 @@ def test_facts_are_shown_in_plain_words(folder: Path, facts: dict[str, Any]) -> 
     assert {*shown, "0.0002", "relu1_1, relu2_1", "1.6.1", "5 images judged · seed 7 · split: by patient"} <= set(text)
     assert text.count(SD_NOTE) == 1
     assert REAL_LABEL in text
-    assert text.index("These are phantoms.") < text.index("Data")
+    assert text.index("These are phantoms.") < text.index("Data card")
 
 
 def test_what_is_wrong_with_the_data_stands_below_them(folder: Path, facts: dict[str, Any]) -> None:
@@ -143,7 +149,7 @@ def test_what_is_wrong_with_the_data_stands_below_them(folder: Path, facts: dict
     page = page_of(folder, {**facts, "skipped": skipped, "attention": ["There are few images."]})
     assert {"There are few images.", "a b.png", "a b.png is constant."} <= set(page.text)
     without = page_of(folder, facts).text
-    assert "Left out" in page.text and "Left out" not in without
+    assert "Left out" in page.strong and "Left out" not in without
 
 
 def test_text_from_outside_is_escaped(folder: Path, facts: dict[str, Any]) -> None:
@@ -154,7 +160,7 @@ def test_text_from_outside_is_escaped(folder: Path, facts: dict[str, Any]) -> No
 
 def test_sections_without_facts_are_left_out(folder: Path) -> None:
     page = page_of(folder, {"title": "Bare", "generators": {}})
-    assert not {"Read this first", "Data", "Trainings and time", "Settings and versions"} & set(page.text)
+    assert not {"Read this first", "Data card", "Training card", "Time", "What each step is worth"} & set(page.text)
     assert "My GAN" in page.text
 
 
@@ -179,16 +185,17 @@ SELECTION = [
     for name, metric, pool, score in [("z", "SSIM", 512, 0.43219), ("z", "PSNR", 513, 17.6543), ("a", "SSIM", 514, 0.5)]
 ]
 METHOD = {"path": "sheet.png", "caption": "z: how one image was made"}
-ADDED = {"#selection": {"selection": SELECTION}, "#merging": {"methods": [METHOD]}}
+ADDED = {"selection": {"selection": SELECTION}, "merging": {"methods": [METHOD]}}
+CASES = [(), ("selection",), ("merging",), ("selection", "merging")]
 
 
-def headings(page: Page) -> set[str]:
-    """What the page has a section of, as its links name it."""
-    return {f"#{value}" for tag, name, value in page.attributes if (tag, name) == ("h2", "id")}
+def anchors(page: Page) -> list[str]:
+    """What the page has a heading for, as links name it."""
+    return [value for tag, name, value in page.attributes if tag in ("h2", "h3") and name == "id"]
 
 
-def links(page: Page) -> set[str]:
-    return {value for tag, name, value in page.attributes if (tag, name) == ("a", "href") and value.startswith("#")}
+def contents(page: Page) -> list[str]:
+    return [value[1:] for tag, name, value in page.attributes if (tag, name) == ("a", "href") and value[0] == "#"]
 
 
 def write_ablation(folder: Path) -> list[dict[str, str]]:
@@ -203,25 +210,26 @@ def write_ablation(folder: Path) -> list[dict[str, str]]:
     return lines
 
 
-@pytest.mark.parametrize("present", [(), ("#selection",), ("#merging",), ("#selection", "#merging")])
-def test_a_section_is_there_exactly_when_its_facts_are(
+@pytest.mark.parametrize("present", CASES)
+def test_a_part_is_there_exactly_when_its_facts_are(
     folder: Path, facts: dict[str, Any], present: tuple[str, ...]
 ) -> None:
-    for section in present:
-        facts |= ADDED[section]
+    for part in present:
+        facts |= ADDED[part]
     page = page_of(folder, facts)
-    for found in (headings(page), links(page)):
-        assert found & set(ADDED) == set(present)
+    assert set(anchors(page)) & set(ADDED) == set(present)
+    assert ("steps" in contents(page)) == ("selection" in present)
 
 
 def test_the_ablation_alone_makes_its_section_and_is_named_among_the_files(folder: Path, facts: dict[str, Any]) -> None:
-    without = page_of(folder, {**facts, "findings": ["z: no difference."]})
-    assert "#merging" not in headings(without) and "z: no difference." not in without.text
+    facts["findings"] = ["z: no difference."]
+    without = page_of(folder, facts)
+    assert "steps" not in anchors(without) and "z: no difference." not in without.text
     assert not [v for _, name, v in without.attributes if name == "href" and v.startswith("ablation")]
     write_ablation(folder)
-    page = page_of(folder, {**facts, "findings": ["z: no difference."]})
-    assert "#merging" in headings(page) & links(page) and "z: no difference." in page.text
-    assert ABLATION_NOTE in page.text
+    page = page_of(folder, facts)
+    assert {"steps", "ablation"} <= set(anchors(page)) and "steps" in contents(page)
+    assert "z: no difference." in page.text and ABLATION_NOTE in page.text
     assert ("a", "href", "ablation.csv") in page.attributes
 
 
@@ -230,10 +238,10 @@ def test_the_ablation_shows_every_value_under_its_heading_classes_in_their_order
 ) -> None:
     lines = write_ablation(folder)
     text = [part for part in page_of(folder, facts).text if part]
-    start = text.index("Merging: does it beat the best single image?")
-    assert text[start + 1 : start + 6] == ["Category", "Merging", "SSIM", "SSIM gain", "n"]
-    cells = text[start + 6 : text.index(ABLATION_NOTE)]
-    assert cells == [
+    start = text.index("Does merging beat the best single image?")
+    heads = ["Merging", "SSIM", "↑", "(higher is better)", "SSIM gain", "n"]
+    assert text[start + 1 : start + 1 + len(heads)] == heads
+    assert text[start + 1 + len(heads) : text.index(ABLATION_NOTE)] == [
         value
         for place, line in enumerate(lines)
         for name, value in line.items()
@@ -243,24 +251,192 @@ def test_the_ablation_shows_every_value_under_its_heading_classes_in_their_order
 
 def test_selection_shows_every_value_classes_in_their_order(folder: Path, facts: dict[str, Any]) -> None:
     text = [part for part in page_of(folder, {**facts, "selection": SELECTION}).text if part]
-    start = text.index("Selection: how the pools were used")
-    cells = text[start + 9 : start + 9 + 2 + 3 * 7]
-    assert cells == [
-        *("z", "SSIM", "My GAN", "512", "31 of 40", "17", "25%", "0.432"),
-        *("PSNR", "My GAN", "513", "31 of 40", "17", "25%", "17.65"),
-        *("a", "SSIM", "My GAN", "514", "31 of 40", "17", "25%", "0.500"),
+    start = text.index("How the pools were used") + 8
+    assert text[start : start + 2 + 3 * 7] == [
+        *("z", "My GAN", "SSIM", "512", "31 of 40", "17", "25\N{NO-BREAK SPACE}%", "0.432"),
+        *("My GAN", "PSNR", "513", "31 of 40", "17", "25\N{NO-BREAK SPACE}%", "17.65"),
+        *("a", "My GAN", "SSIM", "514", "31 of 40", "17", "25\N{NO-BREAK SPACE}%", "0.500"),
     ]
 
 
-def test_new_pictures_have_words_and_new_tables_their_headings(folder: Path, facts: dict[str, Any]) -> None:
-    write_ablation(folder)
+def test_pictures_stand_in_the_order_of_the_sections_and_say_what_they_show(
+    folder: Path, facts: dict[str, Any]
+) -> None:
     told = {**METHOD, "alt": "Two grey squares and arrows"}
-    page = page_of(folder, {**facts, "selection": SELECTION, "methods": [METHOD, told]})
+    more = {name: [{"path": "sheet.png", "caption": name}] for name in ("sheets", "curves", "closest")}
+    page = page_of(folder, {**facts, **more, "methods": [METHOD, told]})
     alts = [value for tag, name, value in page.attributes if (tag, name) == ("img", "alt")]
-    assert alts == [METHOD["caption"], told["alt"], "Four grey squares", "Drawn at random"]
-    regions = [value for tag, name, value in page.attributes if (tag, name) == ("div", "aria-label")]
-    assert {"Selection", "Merging", METHOD["caption"]} <= set(regions)
-    source = (folder / "report.html").read_text(encoding="utf-8")
+    figures = ["Four grey squares", METHOD["caption"], told["alt"]]
+    assert alts == ["sheets", "curves", *figures, "closest", "Drawn at random"]
+
+
+CLASSES = ("a", "b")
+
+
+@pytest.fixture
+def whole(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts of a study of two classes with every file beside them."""
+    methods = ("mine", "mine+style", "aggrgan_ssim", "steps_000", "real")
+    distribution = [
+        {"class_name": name, "method": method, "space": space, "metric": metric, "value": f"{0.5 + place / 8}"}
+        | {"low": "0.25", "high": "1.5", "n": "30", "reference_n": "40", "extractor": f"the extractor of {space}"}
+        for name in CLASSES
+        for place, method in enumerate(methods)
+        for space, metrics in {"vgg19": ("kid", "frechet_ratio", "recall"), "images": ("ms_ssim", "distinct")}.items()
+        for metric in metrics
+    ]
+    write_manifest(folder, distribution, name="distribution.csv")
+    memorization = [
+        {"class_name": name, "method": method, "file": f"{n}.nii.gz", "ssim": f"{0.4 + n / 40}", "flagged": ""}
+        for name in CLASSES
+        for method in methods
+        for n in range(8)
+    ]
+    write_manifest(folder, memorization, name="memorization.csv")
+    measures = ("flagged", "copies", "ssim", "vgg19_memorised", "vgg19_distance_ratio", "membership_auc_vgg19")
+    audit = [
+        {"class_name": name, "method": method, "measure": measure, "value": "0.5", "low": "0.25", "high": "0.75"}
+        | {"p": "0.0312" if "ratio" in measure else "", "held_out": "0.0625", "n": "30", "detail": ""}
+        | {"verdict": ("fail" if name == "b" else "pass") if measure == "flagged" and method != "real" else ""}
+        for name in CLASSES
+        for method in methods
+        for measure in measures
+    ]
+    write_manifest(folder, audit, name="audit.csv")
+    claims = [
+        {"quote": f"Claim {n}", "table": "Table 1", "holds": holds, "evidence": f"Evidence {n}.", "in_paper": "yes"}
+        for n, holds in enumerate(("holds", "does not hold", "holds in part"))
+    ]
+    write_manifest(folder, claims, name="claims.csv")
+    steps = [
+        {"Category": name, "Method": "drawn", "selection": "", "style": "yes", "SSIM": "0.3", "SSIM low": "0.2"}
+        | {"SSIM high": "0.4", "KID": "0.0123456", "KID low": "0.01", "KID high": "0.02", "flagged": "0.034", "n": "30"}
+        for name in CLASSES
+    ]
+    write_manifest(folder, steps, name="steps.csv")
+    write_manifest(folder, read_manifest(folder, name="table1.csv"), name="baselines.csv")
+    write_ablation(folder)
+    picture = {"path": "sheet.png", "caption": "A sheet"}
+    pictures = {name: [picture] for name in ("sheets", "curves", "methods", "closest")}
+    texts = {"dataset": "Phantoms", "audit_rule": "The rule itself.", "filter_command": "run filter <x>"}
+    words = {"findings": ["A finding."], "effects": ["An effect."], "limits": ["A limit."], "hashes": {"a": "0f" * 32}}
+    return {**facts, **pictures, **texts, **words, "selection": SELECTION, "machine": {"GPU": "none"}}
+
+
+def test_sections_stand_in_their_order_with_a_heading_and_a_link_each(folder: Path, whole: dict[str, Any]) -> None:
+    page = page_of(folder, whole)
+    order = ["in-short", "data", "training", "table-1", "baselines", "pairings", "claims", "figures", "distribution"]
+    order += ["audit", "steps", "random-samples", "limits", "time", "files"]
+    assert contents(page)[1:] == order  # after the link that skips
+    assert [anchor for anchor in anchors(page) if anchor in order] == order
+
+
+def test_values_of_every_file_are_shown(folder: Path, whole: dict[str, Any]) -> None:
+    text = {part.replace("\N{NO-BREAK SPACE}", " ") for part in page_of(folder, whole).text}
+    distribution = {"0.625", "[0.25, 1.5]", "0.62", "[0.25, 1.50]", "0 of 30", "1 of 30"}
+    audit = {"The rule itself.", "run filter <x>", "50 %", "[25 %, 75 %]", "0.031", "6.2 %", "0.062"}
+    claims = {"“Claim 1”", "does not hold", "Evidence 1.", "holds in part"}
+    steps = {"0.3", "[0.2, 0.4]", "0.0123", "[0.01, 0.02]", "3.4 %", "yes", "no"}
+    words = {"A finding.", "An effect.", "A limit.", "0f" * 32, "Phantoms", "Congruence", "Consistency"}
+    assert distribution | audit | claims | steps | words <= text
+    assert any("Extractor: the extractor of vgg19." in part for part in text)
+
+
+def test_what_is_said_of_a_verdict_does_not_hang_on_colour(folder: Path, whole: dict[str, Any]) -> None:
+    source = write_report(folder, whole).read_text(encoding="utf-8")
+    verdicts = re.findall(r'<span class="mark (\w+)" aria-hidden="true">(.)</span> ([a-z ]+)</td>', source)
+    assert ("bad", "✕", "fail") in verdicts and ("good", "✓", "pass") in verdicts
+    assert ("open", "~", "holds in part") in verdicts
+    assert {mark: {symbol for name, symbol, _ in verdicts if name == mark} for mark, _, _ in verdicts} == {
+        "good": {"✓"},
+        "bad": {"✕"},
+        "open": {"~"},
+    }
+
+
+def test_the_whole_page_serves_those_who_do_not_see_it(folder: Path, whole: dict[str, Any]) -> None:
+    source = write_report(folder, whole).read_text(encoding="utf-8")
+    page = Page(source)
+    assert ("html", "lang", "en") in page.attributes and page.attributes.count(("a", "class", "skip")) == 1
+    levels = [int(level) for level in re.findall(r"<h(\d)", source)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
     heads = re.findall(r"<th\b[^>]*>", source)
-    assert len(heads) > 40 and all('scope="' in head for head in heads)
-    assert source.count('scope="rowgroup"') == source.count("rowspan") - 3  # three headings span two rows of the head
+    assert len(heads) > 100 and all('scope="' in head for head in heads)
+    regions = re.findall(r'<(?:div|pre) class="scroll[^>]*>', source)
+    assert len(regions) > 15
+    assert all('role="region" tabindex="0" aria-label="' in region for region in regions)
+    drawings = re.findall(r"<svg\b[^>]*>", source)
+    assert len(drawings) == 2 * 4  # a class: KID, recall, MS-SSIM, and the histogram of the audit
+    assert all('role="img" aria-label="' in drawing for drawing in drawings)
+    ids = [value for _, name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    assert {value for tag, name, value in page.attributes if name == "aria-labelledby"} <= set(ids)
+
+
+def test_every_row_of_a_table_is_as_wide_as_its_head(folder: Path, whole: dict[str, Any]) -> None:
+    source = write_report(folder, whole).read_text(encoding="utf-8")
+    found = re.findall(r"<table>.*?</table>", source, re.DOTALL)
+    assert len(found) > 12
+    for table in found:
+        head, body = table.split("</thead>")
+        first = re.findall(r"<th\b[^>]*>", head.split("</tr>")[0])
+        width = sum(int(span[1]) if (span := re.search(r'colspan="(\d+)"', cell)) else 1 for cell in first)
+        for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL):
+            span = re.search(r'colspan="(\d+)"', row)
+            assert int(span[1]) if span else len(re.findall(r"<t[hd]\b", row)) == width
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of `#rrggbb`, WCAG 2.2."""
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("paper", ["paper", "soft", "tint", "notice"])
+@pytest.mark.parametrize("ink", ["ink", "quiet", "link", "good", "bad", "open"])
+def test_words_stand_out_from_what_is_behind_them(folder: Path, facts: dict[str, Any], ink: str, paper: str) -> None:
+    source = write_report(folder, facts).read_text(encoding="utf-8")
+    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", source))
+    light, dark = luminance(colours[paper]), luminance(colours[ink])
+    assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+def test_markdown_says_the_same_and_leads_to_the_pictures(folder: Path, whole: dict[str, Any]) -> None:
+    page = page_of(folder, whole)
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    headings = [line.lstrip("# ") for line in text.splitlines() if re.match("##? ", line)]
+    assert headings[:3] == ["Phantoms & friends", "Read this first", "In short"] and set(headings) <= set(page.text)
+    assert "![Four grey squares](sheet.png)" in text
+    assert "\\<b\\>x" in text and "<b>" not in text
+    for name in re.findall(r"\]\(([^)]+)\)", text):
+        assert (folder / name).is_file()
+
+
+def test_json_holds_facts_answers_and_tables(folder: Path, whole: dict[str, Any]) -> None:
+    write_report(folder, {**whole, "settings": {"nothing": float("nan"), "path": Path("x")}})
+
+    def refuse(text: str) -> None:
+        raise ValueError(text)
+
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"), parse_constant=refuse)
+    assert report["format"] == 1 and report["judged_images"] == 5
+    assert report["facts"]["seed"] == 7 and report["facts"]["settings"] == {"nothing": None, "path": "x"}
+    names = {"table1", "pairings", "baselines", "ablation", "steps", "distribution", "audit", "claims"}
+    assert set(report["tables"]) == names
+    assert report["tables"]["distribution"][0]["value"] == 0.5
+    assert report["tables"]["audit"][0]["p"] is None
+    assert [answer["topic"] for answer in report["in_short"]][:2] == ["Copying", "Likeness"]
+    assert len(report["seven_cs"]) == 7
+
+
+def test_nothing_is_written_where_a_picture_is_missing(folder: Path, facts: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="no picture"):
+        write_report(folder, {**facts, "closest": [{"path": "absent.png", "caption": ""}]})
+    assert not [path for path in folder.iterdir() if path.name.startswith(("report", ".partial"))]
+
+
+def test_the_same_facts_give_the_same_page(folder: Path, whole: dict[str, Any]) -> None:
+    first = write_report(folder, whole).read_bytes()
+    assert write_report(folder, whole).read_bytes() == first

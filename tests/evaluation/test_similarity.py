@@ -10,7 +10,7 @@ import torch
 from scipy.stats import entropy
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from monai_aggrgan.evaluation.similarity import METRICS, PAIRINGS, compare_with_reals, nearest, similarity
+from monai_aggrgan.evaluation.similarity import METRICS, PAIRINGS, RealPairings, nearest, similarity
 
 
 def images(count: int, *, seed: int) -> torch.Tensor:
@@ -79,17 +79,17 @@ def test_nearest_respects_excluded_pairs() -> None:
 
 def test_all_metrics_of_a_pairing_are_taken_against_the_same_image() -> None:
     judged, training, held_out = images(4, seed=0), images(5, seed=1), images(3, seed=2)
-    columns = compare_with_reals(judged, partners=training[:4], training=training, held_out=held_out, seed=7)
+    columns = RealPairings(training, held_out).compare(judged, partners=torch.tensor([2, 0, 3, 3]), seed=7)
     names = [f"{metric}_{pairing}" for pairing in PAIRINGS for metric in METRICS]
     assert list(columns) == [*names, "nearest_training", "nearest_held_out"]
     against = {
-        "paired": training[:4],
+        "paired": training[[2, 0, 3, 3]],
         "nearest": training[nearest(judged, training)],
         "held_out_nearest": held_out[nearest(judged, held_out)],
     }
     for pairing, partners in against.items():
         for metric, expected in similarity(judged, partners).items():
-            torch.testing.assert_close(columns[f"{metric}_{pairing}"], expected)
+            torch.testing.assert_close(columns[f"{metric}_{pairing}"], expected, atol=2e-6, rtol=1e-5)
 
 
 def test_random_partner_is_a_training_image_drawn_by_the_seed_alone() -> None:
@@ -97,8 +97,8 @@ def test_random_partner_is_a_training_image_drawn_by_the_seed_alone() -> None:
 
     def draw(seed: int) -> torch.Tensor:
         torch.rand(1)  # the global generator must not matter
-        columns = compare_with_reals(judged, partners=judged, training=training, held_out=training, seed=seed)
-        return columns["psnr_random"]
+        reals = RealPairings(training, training)
+        return reals.compare(judged, partners=torch.zeros(8, dtype=torch.long), seed=seed)["psnr_random"]
 
     assert draw(3).equal(draw(3))
     assert not draw(3).equal(draw(4))
@@ -106,12 +106,18 @@ def test_random_partner_is_a_training_image_drawn_by_the_seed_alone() -> None:
     assert (every - draw(3)).abs().min(dim=0).values.max() < 1e-4
 
 
+def test_known_ssim_gives_the_same_columns() -> None:
+    judged, reals = images(4, seed=0), RealPairings(images(5, seed=1), images(3, seed=2))
+    anew = reals.compare(judged, partners=torch.tensor([0, 1, 2, 4]), seed=1)
+    known = reals.compare(judged, partners=torch.tensor([0, 1, 2, 4]), seed=1, ssim=reals.ssim(judged))
+    assert all(torch.equal(known[name], values) for name, values in anew.items())
+
+
 def test_an_image_without_an_allowed_held_out_partner_has_no_value() -> None:
     real = images(2, seed=0)
     exclude = torch.tensor([[True, True], [True, False]])
-    columns = compare_with_reals(
-        real, partners=real, training=images(2, seed=1), held_out=real, seed=0, exclude_held_out=exclude
-    )
+    reals = RealPairings(images(2, seed=1), real)
+    columns = reals.compare(real, partners=torch.tensor([0, 1]), seed=0, exclude_held_out=exclude)
     assert columns["nearest_held_out"].tolist() == [-1, 1]
     for metric in METRICS:
         assert columns[f"{metric}_held_out_nearest"].isnan().tolist() == [True, False]

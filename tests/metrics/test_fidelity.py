@@ -9,7 +9,16 @@ from sklearn.metrics.pairwise import polynomial_kernel
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from monai_aggrgan.metrics.fidelity import density_coverage, frechet_distance, kernel_distance, precision_recall
+from monai_aggrgan.metrics.fidelity import (
+    density_coverage,
+    density_coverage_terms,
+    frechet_distance,
+    kernel_distance,
+    kernel_terms,
+    precision_recall,
+    precision_recall_terms,
+)
+from monai_aggrgan.metrics.resampling import cluster_counts
 
 METRICS = (kernel_distance, frechet_distance, precision_recall, density_coverage)
 
@@ -164,3 +173,87 @@ def test_neighbours_must_be_there(metric):
         metric(torch.zeros(7, 2), torch.zeros(6, 2), neighbours=6)
     with pytest.raises(ValueError, match="neighbours must be at least 1, got 0"):
         metric(torch.zeros(7, 2), torch.zeros(6, 2), neighbours=0)
+
+
+def test_terms_have_the_metrics_as_means():
+    x, y = 0.7 * features(60, 5, seed=0), features(80, 5, seed=1)
+    for terms, metric in ((precision_recall_terms, precision_recall), (density_coverage_terms, density_coverage)):
+        (of_judged, of_references), values = terms(x, y, neighbours=4), metric(x, y, neighbours=4)
+        assert (of_judged.shape, of_references.shape) == ((60,), (80,))
+        torch.testing.assert_close((of_judged.double().mean(), of_references.double().mean()), values)
+    torch.testing.assert_close(kernel_terms(x, y).distance(), kernel_distance(x, y))
+
+
+def test_terms_stand_at_the_right_image():
+    """One judged image is odd, and one reference."""
+    x, y = features(40, 3, seed=0), features(50, 3, seed=1)
+    x[7], y[9] = 100, -100
+    precise, recalled = precision_recall_terms(x, y)
+    densities, _ = density_coverage_terms(x, y)
+    assert not precise[7] and precise.double().mean() > 0.7 and densities[7] == 0
+    assert not recalled[9] and recalled.double().mean() > 0.7
+    _, covered = density_coverage_terms(y[3] + 1e-3 * x[:6], y)
+    assert covered[3] and covered.double().mean() < 0.5
+
+
+def test_resamples_of_kernels_count_every_pair_of_copies_of_different_images():
+    """The weighted sums, written literally: draws of images one by one, an image and its copies no pair."""
+    x, y = features(5, seed=0).double(), features(4, seed=1).double() + 1
+    drawn, others = [0, 0, 0, 2, 3], [1, 1, 2, 3]
+
+    def mean(a: Tensor, b: Tensor, first: list[int], second: list[int], *, different: bool) -> float:
+        kernels = [(a[i] @ b[j] / 4 + 1) ** 3 for i in first for j in second if not different or i != j]
+        return float(sum(kernels) / len(kernels))
+
+    expected = mean(x, x, drawn, drawn, different=True) + mean(y, y, others, others, different=True)
+    expected -= 2 * mean(x, y, drawn, others, different=False)
+    counts = torch.tensor([[3, 0, 1, 1, 0], [1, 1, 1, 1, 1]]), torch.tensor([[0, 2, 1, 1], [1, 1, 1, 1]])
+    found = kernel_terms(x, y).distances(*counts)
+    assert found.tolist() == pytest.approx([expected, kernel_distance(x, y).item()], rel=1e-10)
+
+
+def test_images_of_a_cluster_are_no_pair():
+    x, y = features(4, seed=0).double(), features(3, seed=1).double()
+    # images 0 and 1 are one patient, drawn twice, image 3 is not drawn
+    within = float(sum(2 * (x[i] @ x[2] / 4 + 1) ** 3 for i in (0, 1))) / 4
+    across = float(sum(times * (x[i] @ b / 4 + 1) ** 3 for i, times in ((0, 2), (1, 2), (2, 1)) for b in y)) / 15
+    terms = kernel_terms(x, y)
+    others = float(terms.reference.sum() - terms.reference.trace()) / 6
+    clusters = torch.tensor([5, 5, 1, 2])
+    found = terms.distances(torch.tensor([[2, 2, 1, 0]]), torch.ones(1, 3), judged_clusters=clusters)
+    assert found.item() == pytest.approx(within + others - 2 * across, rel=1e-10)
+    assert terms.distances(torch.tensor([[3, 3, 0, 0]]), torch.ones(1, 3), judged_clusters=clusters).isnan()
+
+
+def test_kernel_distance_of_clusters_is_unbiased_where_that_of_images_is_not():
+    """Slices of the same population of patients, four alike of each."""
+
+    def draw(seed: int) -> Tensor:
+        return features(10, seed=seed).repeat_interleave(4, dim=0) + 0.2 * features(40, seed=seed + 5000)
+
+    clusters = torch.arange(10).repeat_interleave(4)
+    terms = [kernel_terms(draw(seed), draw(seed + 1000)) for seed in range(300)]
+    of_clusters = torch.stack([term.distance(judged_clusters=clusters, reference_clusters=clusters) for term in terms])
+    of_images = torch.stack([term.distance() for term in terms])
+    for values, biased in ((of_clusters, False), (of_images, True)):
+        assert (values.mean() > 3 * values.std() / len(values) ** 0.5) == biased
+    assert of_clusters.mean().abs() < 3 * of_clusters.std() / len(terms) ** 0.5
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_resamples_lie_around_the_value_also_when_images_of_a_cluster_are_alike(size):
+    """Pairs of copies would move all resamples up by more than their deviation."""
+    clusters = torch.arange(30).repeat_interleave(size)
+    x = features(30, 6, seed=0)[clusters] + 0.1 * features(30 * size, 6, seed=1)
+    terms = kernel_terms(x, features(40, 6, seed=2))
+    counts = cluster_counts(clusters.numpy(), resamples=4000, seed=0)
+    found = terms.distances(counts, torch.ones(4000, 40), judged_clusters=clusters)
+    assert (found.mean() - terms.distance(judged_clusters=clusters)).abs() < 0.1 * found.std()
+
+
+def test_counts_that_do_not_fit_are_refused():
+    terms = kernel_terms(features(5, seed=0), features(4, seed=1))
+    with pytest.raises(ValueError, match=r"counts must be \(R, 5\) and \(R, 4\), got \(2, 4\) and \(2, 5\)"):
+        terms.distances(torch.ones(2, 4), torch.ones(2, 5))
+    with pytest.raises(ValueError, match=r"clusters must be \(5,\), got \(4,\)"):
+        terms.distances(torch.ones(2, 5), torch.ones(2, 4), judged_clusters=torch.zeros(4))

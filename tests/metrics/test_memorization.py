@@ -9,7 +9,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from monai_aggrgan.data import phantom_slice
 from monai_aggrgan.metrics import Whitening, memorization
-from monai_aggrgan.metrics.memorization import memorised, memorised_share, nearest_distances
+from monai_aggrgan.metrics.memorization import (
+    authenticity,
+    closeness,
+    k_nearest,
+    memorised,
+    memorised_share,
+    nearest_distances,
+)
 from monai_aggrgan.networks import VGG19Embedding, load_vgg19
 
 SIZE = 16
@@ -36,6 +43,27 @@ def test_nearest_distances_equal_scikit_learns(monkeypatch, block):
     np.testing.assert_allclose(nearest_distances(judged, reference), search.kneighbors(judged)[0][:, 0], rtol=1e-12)
     others = nearest_distances(reference, reference, exclude_self=True)
     np.testing.assert_allclose(others, search.kneighbors()[0][:, 0], rtol=1e-12)
+
+
+def test_k_nearest_equal_scikit_learns():
+    judged, reference = noise(9, seed=0), noise(30, seed=1)
+    expected = NearestNeighbors(n_neighbors=4).fit(reference).kneighbors(judged)
+    distances, indices = k_nearest(judged, reference, neighbours=4)
+    np.testing.assert_allclose(distances, expected[0], rtol=1e-12)
+    np.testing.assert_array_equal(indices, expected[1])
+    np.testing.assert_allclose(closeness(distances), expected[0][:, 0] / expected[0][:, 3], rtol=1e-12)
+
+
+def test_authenticity_equals_the_rule_written_literally():
+    judged = torch.cat([NEW[:30], TRAINING[:5] + 0.1 * noise(5, seed=3), 5 * NEW[:5]])
+    expected = []
+    for row in judged:
+        nearest = min(range(len(TRAINING)), key=lambda index: torch.dist(row, TRAINING[index]).item())
+        own = min(torch.dist(TRAINING[nearest], other).item() for i, other in enumerate(TRAINING) if i != nearest)
+        expected.append(torch.dist(row, TRAINING[nearest]).item() > own)
+    found = authenticity(judged, TRAINING)
+    assert found.tolist() == expected
+    assert not found[30:35].any() and found[35:].all()
 
 
 def test_equal_features_have_distance_zero_however_long_they_are():

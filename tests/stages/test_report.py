@@ -50,7 +50,7 @@ def test_selection_counts_different_images_shares_and_scores(finished):
 def test_the_page_shows_the_tables_and_says_what_merging_is_worth(finished):
     page = page_of(finished)
     assert 'id="selection"' in page and 'id="merging"' in page
-    sentences = verdicts(read_manifest(finished / "evaluate", name="results.csv"))
+    sentences = verdicts(read_manifest(finished / "report", name="results.csv"))
     assert len(sentences) == len(CLASSES) and all(f"<p>{sentence}</p>" in page for sentence in sentences)
     table = read_manifest(finished / "report", name="ablation.csv")
     assert len(table) == 6 * len(CLASSES)  # five ways, and real slices
@@ -74,7 +74,7 @@ def test_the_picture_of_a_class_is_that_of_one_of_its_images(study_of, finished,
 
 def test_without_ablation_there_is_no_table_of_it(study_of, copied):
     study_of(copied, ablation=False).run("evaluate", "report")
-    methods = {row["method"] for row in read_manifest(copied / "evaluate", name="results.csv")}
+    methods = {row["method"] for row in read_manifest(copied / "report", name="results.csv")}
     assert methods and not [method for method in methods if method.startswith("ablation")]
     assert not [path for path in (copied / "report").iterdir() if path.name.startswith("ablation")]
     page = page_of(copied)

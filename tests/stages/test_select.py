@@ -90,7 +90,7 @@ def test_another_pool_or_matching_repeats_select_and_what_follows_but_no_trainin
     quick = {"style_iterations": 0, "pool_size": 12}  # some of the best were beyond
     before = times(copied)
     study_of(copied, **quick).run()
-    follows = {"select", "aggregate", "stylise", "synthetic", "evaluate", "report"}
+    follows = {"select", "aggregate", "stylise", "synthetic", "evaluate", "filtered", "report"}
     assert changed(copied, before) == {"generate", *follows}  # and neither prepare nor train
     chosen = [row for path in (copied / "select").rglob("manifest.csv") for row in read_manifest(path.parent)]
     assert max(int(row["index"]) for row in chosen) < 12

@@ -1,0 +1,104 @@
+"""What images look like beside the training images: the nearest of them in pixels and in each feature space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from monai_aggrgan.evaluation.audit_rule import NEIGHBOURS, Flags
+from monai_aggrgan.evaluation.likeness import likeness
+from monai_aggrgan.metrics.aligned_ssim import AlignedMatches, AlignedSSIM
+from monai_aggrgan.metrics.memorization import closeness, k_nearest, nearest_distances
+
+__all__ = ["NearestTraining", "Seen", "SeenInSpace", "rounded"]
+
+
+class SeenInSpace(NamedTuple):
+    """Images (N,) in a feature space.
+
+    Attributes:
+        distance: to the nearest training image.
+        training: which that is.
+        closeness: that distance over the one to the k-th nearest.
+        authentic: see `monai_aggrgan.metrics.authenticity`; None where there is one training image only.
+    """
+
+    distance: Tensor
+    training: Tensor
+    closeness: Tensor
+    authentic: Tensor | None
+
+
+class Seen(NamedTuple):
+    """Images (N,) beside the training images, on the CPU.
+
+    Attributes:
+        match: nearest training image in SSIM, mirrored and moved.
+        likeness: with that image, see `likeness`; None for small images.
+        spaces: the same in each feature space.
+    """
+
+    match: AlignedMatches
+    likeness: Tensor | None
+    spaces: dict[str, SeenInSpace]
+
+    def columns(self, flags: Flags, *, ids: Sequence[str]) -> list[dict[str, str]]:
+        """The columns of memorization.csv from `ssim` on, for each image.
+
+        Args:
+            flags: of these images.
+            ids: of the training images.
+        """
+        rows = []
+        for row, flagged in enumerate(flags.flagged):
+            cells = {
+                "ssim": rounded(self.match.ssim[row]),
+                "ssim_training": ids[int(self.match.nearest[row])],
+                "mirrored": _yes(self.match.mirrored[row]),
+                "shift": "{} {}".format(*self.match.shift[row].tolist()),
+                "likeness": "" if self.likeness is None else rounded(self.likeness[row]),
+            }
+            for space, found in self.spaces.items():
+                cells[f"{space}_distance"] = rounded(found.distance[row])
+                cells[f"{space}_training"] = ids[int(found.training[row])]
+                cells[f"{space}_closeness"] = rounded(found.closeness[row])
+                cells[f"{space}_authentic"] = "" if found.authentic is None else _yes(found.authentic[row])
+            rows.append(cells | {"flagged": _yes(flagged), "why": flags.why(row)})
+        return rows
+
+
+class NearestTraining:
+    """Finds the nearest training images of any images.
+
+    Args:
+        images: of the training, (T, 1, H, W) in [0, 1].
+        features: of them in each space, (T, D) float64.
+    """
+
+    def __init__(self, images: Tensor, features: Mapping[str, Tensor]) -> None:
+        self._images, self._features, self._ssim = images, features, AlignedSSIM(images)
+        several = len(images) > 1
+        self._own = {s: nearest_distances(t, t, exclude_self=True) if several else None for s, t in features.items()}
+
+    def __call__(self, images: Tensor, features: Mapping[str, Tensor]) -> Seen:
+        """What is seen of images (N, 1, H, W) with features (N, D) float64 in each space."""
+        match = AlignedMatches(*(column.cpu() for column in self._ssim(images)))
+        spaces = {}
+        for space, judged in features.items():
+            training, own = self._features[space], self._own[space]
+            distances, places = k_nearest(judged, training, neighbours=min(NEIGHBOURS, len(training)))
+            nearest = places[:, 0]
+            authentic = None if own is None else (distances[:, 0] > own[nearest]).cpu()
+            spaces[space] = SeenInSpace(distances[:, 0].cpu(), nearest.cpu(), closeness(distances).cpu(), authentic)
+        return Seen(match, likeness(images, self._images, match), spaces)
+
+
+def rounded(value: float | Tensor) -> str:
+    """A number as text; the ends of an interval may be 0 but for rounding."""
+    return f"{round(float(value), 12):.6g}"
+
+
+def _yes(value: Tensor) -> str:
+    return "yes" if value else ""

@@ -1,0 +1,37 @@
+"""The feature spaces in which a study is judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from monai_aggrgan.networks.feature_space import FeatureSpace, custom_space, pixel_space, vgg19_space
+from monai_aggrgan.networks.vgg19_weights import load_vgg19
+from monai_aggrgan.stages.settings import StudySettings
+from monai_aggrgan.stages.task import digest_of
+
+__all__ = ["feature_spaces", "identity_of_spaces"]
+
+
+def feature_spaces(settings: StudySettings) -> list[FeatureSpace]:
+    """VGG-19, pixels, and those that the study's option `feature_spaces` adds.
+
+    Raises:
+        InputError: when weights or a module cannot be used.
+    """
+    weights = Path(settings.vgg_weights).expanduser()
+    named = f"{weights.name} (SHA-256 {digest_of(weights)[:8]})" if weights.is_file() else settings.vgg_weights
+    vgg19 = vgg19_space(load_vgg19(settings.vgg_weights, seed=settings.seed), weights_name=named)
+    own = [custom_space(name, spec) for name, spec in settings.feature_spaces.items()]
+    return [vgg19, pixel_space(), *own]
+
+
+def identity_of_spaces(settings: StudySettings) -> dict[str, Any]:
+    """What the spaces depend on, as plain values."""
+    weights = Path(settings.vgg_weights).expanduser()
+    paths = {name: Path(spec["path"]) for name, spec in settings.feature_spaces.items() if "path" in spec}
+    return {
+        "vgg_weights": digest_of(weights) if weights.is_file() else settings.vgg_weights,
+        "feature_spaces": settings.as_json()["feature_spaces"],
+        "files": {name: digest_of(path) for name, path in paths.items() if path.is_file()},
+    }
