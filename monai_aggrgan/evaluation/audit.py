@@ -81,6 +81,7 @@ class Audit:
         training: the images the generators learnt from.
         held_out: real images of other patients.
         features: for each space, features of the training images (T, D) and of the held-out images (H, D).
+        ssim: of the held-out images with all training images (H, T), if known.
         seed: of the resampling.
 
     Raises:
@@ -94,6 +95,7 @@ class Audit:
         held_out: RealImages,
         features: Mapping[str, tuple[Tensor, Tensor]],
         *,
+        ssim: Tensor | None = None,
         seed: int = 0,
     ) -> None:
         for side, name in ((training, "training"), (held_out, "held-out")):
@@ -109,7 +111,7 @@ class Audit:
         }
         self._see = NearestTraining(training.images, {space: known for space, (known, _) in self._features.items()})
         self._clusters = clusters_of(held_out.patients)
-        self._control = self._see(held_out.images, {s: h for s, (_, h) in self._features.items()})
+        self._control = self._see(held_out.images, {s: h for s, (_, h) in self._features.items()}, ssim=ssim)
         others = [torch.from_numpy(self._clusters != number) for number in self._clusters]
         self._control_flags = self._flag(self._control, others)
         self._everybody = torch.ones(len(held_out.ids), dtype=torch.bool)
@@ -119,13 +121,21 @@ class Audit:
         """Whether held-out images are too few to say what is usual."""
         return len(self._held_out.ids) < FEW
 
-    def judge(self, images: Tensor, features: Mapping[str, Tensor], *, patients: Sequence[str]) -> Judged:
+    def judge(
+        self,
+        images: Tensor,
+        features: Mapping[str, Tensor],
+        *,
+        patients: Sequence[str],
+        ssim: Tensor | None = None,
+    ) -> Judged:
         """Audit of a method's images.
 
         Args:
             images: (N, 1, H, W) in [0, 1].
             features: of these images (N, D) in each space.
             patients: those of their references, for the intervals, "" where unknown (N,).
+            ssim: of these images with all training images as they are (N, T), if known: then nothing less is found.
 
         Raises:
             ValueError: when images, features and patients do not match those of the class.
@@ -136,7 +146,7 @@ class Audit:
                 f"got {sorted(features)} and {len(patients)} patients"
             )
         features = {space: plain_features(features[space], at_least=(len(images),))[0] for space in self._features}
-        seen = self._see(images, features)
+        seen = self._see(images, features, ssim=ssim)
         flags = self._flag(seen, [self._everybody])
         clusters = clusters_of(patients)
         rows = self._measures(seen, flags, clusters, control=True)

@@ -17,6 +17,7 @@ __all__ = ["Dot", "DotChart", "Histogram", "Tick", "dot_chart", "histogram"]
 WIDTH, LEFT, RIGHT = 340, 134, 16  # of a chart, of the names at its left, of the margin at its right; in CSS pixels
 TOP, ROW, BELOW = 8, 21, 26
 BINS, HEIGHT = 24, 120
+FAR = 4  # times the end of an axis: what lies farther out is told in figures
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Dot:
-    """A method's value at (x, y) and the ends of its interval."""
+    """A method's value at (x, y) and the ends of its interval; `beyond` is the value where the axis ends before it."""
 
     label: str
     text: str
@@ -38,6 +39,7 @@ class Dot:
     low: float
     high: float
     real: bool
+    beyond: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ def dot_chart(
     if not rows:
         return None
     ends = [end for row in rows for end in row[1:4] if math.isfinite(end)]
-    ticks = _ticks(min(0.0, *ends), max(0.0, *ends))
+    highest = _end_of_axis([row[1] for row in rows], max(0.0, *ends))
+    ticks = _ticks(min(0.0, *ends), highest)
     place = _scale(ticks, left=LEFT + 8)
     dots = [
         Dot(
@@ -97,6 +100,7 @@ def dot_chart(
             low=place(value if math.isnan(low) else low),
             high=place(value if math.isnan(high) else high),
             real=real,
+            beyond=significant(value) if value > ticks[-1] else "",
         )
         for index, (label, value, low, high, real) in enumerate(rows)
     ]
@@ -142,6 +146,12 @@ def histogram(judged: Sequence[float], real: Sequence[float], *, title: str, axi
     return Histogram(title, words, outlines[0], outlines[1], marks, WIDTH, TOP + HEIGHT + BELOW, axis)
 
 
+def _end_of_axis(values: Sequence[float], highest: float) -> float:
+    """The highest value, unless few are so far out that the others could not be told apart."""
+    most = 1.5 * float(np.quantile(values, 0.75))
+    return most if 0 < FAR * most < highest else highest
+
+
 def _steps(edges: Sequence[float], heights: NDArray[np.float64]) -> str:
     """SVG path of a histogram: up, along, down."""
     floor = TOP + HEIGHT
@@ -163,7 +173,7 @@ def _ticks(low: float, high: float) -> list[float]:
 def _scale(ticks: Sequence[float], *, left: float) -> Callable[[float], float]:
     """Where a value lies, in pixels."""
     factor = (WIDTH - RIGHT - left) / (ticks[-1] - ticks[0])
-    return lambda value: round(left + (value - ticks[0]) * factor, 1)
+    return lambda value: round(left + (min(value, ticks[-1]) - ticks[0]) * factor, 1)
 
 
 def _shortened(label: str) -> str:

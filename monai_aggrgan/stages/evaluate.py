@@ -103,6 +103,7 @@ class _Reals:
             RealImages(training.images, [row["id"] for row in self.training.rows], training.patients),
             RealImages(held_out.images, [row["id"] for row in self.held_out.rows], held_out.patients),
             {space.name: (training.features[space.name], held_out.features[space.name]) for space in self.spaces},
+            ssim=self.pairs.ssim(held_out.images)[0],
             seed=seed,
         )
 
@@ -139,7 +140,7 @@ def _evaluate(
             patients_of = [str(row["patient"]) for row in rows]
             features = {space.name: columns[space.name] for space in reals.spaces}
             sets += distribution.judge(method, ImageSet(judged, features, patients_of))
-            audited = copying.judge(judged, features, patients=patients_of)
+            audited = copying.judge(judged, features, patients=patients_of, ssim=columns["to training"])
             copies += [
                 {name: row[name] for name in AUDITED} | found for row, found in zip(rows, audited.images, strict=True)
             ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -26,6 +27,16 @@ def test_dots_lie_at_their_values_on_the_axis() -> None:
     assert all(chart.left < dot.low <= dot.x <= dot.high < chart.width for dot in chart.dots)
     assert [dot.label for dot in chart.dots] == ["A", "B + style", "Real against real"]
     assert chart.band == (chart.dots[2].low, chart.dots[2].high) and chart.line == chart.dots[2].x
+
+
+def test_what_lies_far_out_is_told_in_figures_so_that_the_others_can_be_told_apart() -> None:
+    rows = [(str(value), value, 0.9 * value, 1.1 * value, value == 0.1) for value in (0.1, 1.0, 2.0, 3.0, 1200.0)]
+    chart = dot_chart(rows, title="a", of="KID")
+    assert chart is not None
+    assert [dot.beyond for dot in chart.dots] == ["", "", "", "", "1,200"]
+    places = [dot.x for dot in chart.dots]
+    assert places == sorted(places) and min(b - a for a, b in pairwise(places[:4])) > 20
+    assert max(places) < chart.width and "1,200 [1,080, 1,320]" in chart.dots[-1].text
 
 
 def test_a_chart_says_in_words_what_it_shows() -> None:
