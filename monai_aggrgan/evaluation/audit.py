@@ -81,7 +81,7 @@ class Audit:
         training: the images the generators learnt from.
         held_out: real images of other patients.
         features: for each space, features of the training images (T, D) and of the held-out images (H, D).
-        ssim: of the held-out images with all training images (H, T), if known.
+        nearest: SSIM (H,) and index (H,) of the training image that is nearest to each held-out image, if known.
         seed: of the resampling.
 
     Raises:
@@ -95,7 +95,7 @@ class Audit:
         held_out: RealImages,
         features: Mapping[str, tuple[Tensor, Tensor]],
         *,
-        ssim: Tensor | None = None,
+        nearest: tuple[Tensor, Tensor] | None = None,
         seed: int = 0,
     ) -> None:
         for side, name in ((training, "training"), (held_out, "held-out")):
@@ -111,7 +111,7 @@ class Audit:
         }
         self._see = NearestTraining(training.images, {space: known for space, (known, _) in self._features.items()})
         self._clusters = clusters_of(held_out.patients)
-        self._control = self._see(held_out.images, {s: h for s, (_, h) in self._features.items()}, ssim=ssim)
+        self._control = self._see(held_out.images, {s: h for s, (_, h) in self._features.items()}, nearest=nearest)
         others = [torch.from_numpy(self._clusters != number) for number in self._clusters]
         self._control_flags = self._flag(self._control, others)
         self._everybody = torch.ones(len(held_out.ids), dtype=torch.bool)
@@ -127,7 +127,7 @@ class Audit:
         features: Mapping[str, Tensor],
         *,
         patients: Sequence[str],
-        ssim: Tensor | None = None,
+        nearest: tuple[Tensor, Tensor] | None = None,
     ) -> Judged:
         """Audit of a method's images.
 
@@ -135,7 +135,7 @@ class Audit:
             images: (N, 1, H, W) in [0, 1].
             features: of these images (N, D) in each space.
             patients: those of their references, for the intervals, "" where unknown (N,).
-            ssim: of these images with all training images as they are (N, T), if known: then nothing less is found.
+            nearest: SSIM (N,) and index (N,) of the nearest training image as it is, if known: not less is found then.
 
         Raises:
             ValueError: when images, features and patients do not match those of the class.
@@ -146,7 +146,7 @@ class Audit:
                 f"got {sorted(features)} and {len(patients)} patients"
             )
         features = {space: plain_features(features[space], at_least=(len(images),))[0] for space in self._features}
-        seen = self._see(images, features, ssim=ssim)
+        seen = self._see(images, features, nearest=nearest)
         flags = self._flag(seen, [self._everybody])
         clusters = clusters_of(patients)
         rows = self._measures(seen, flags, clusters, control=True)

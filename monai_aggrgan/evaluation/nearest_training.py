@@ -83,34 +83,35 @@ class NearestTraining:
         several = len(images) > 1
         self._own = {s: nearest_distances(t, t, exclude_self=True) if several else None for s, t in features.items()}
 
-    def __call__(self, images: Tensor, features: Mapping[str, Tensor], *, ssim: Tensor | None = None) -> Seen:
+    def __call__(
+        self, images: Tensor, features: Mapping[str, Tensor], *, nearest: tuple[Tensor, Tensor] | None = None
+    ) -> Seen:
         """What is seen of images.
 
         Args:
             images: (N, 1, H, W) in [0, 1].
             features: of them in each space, (N, D) float64.
-            ssim: their SSIM with all training images as they are (N, T), if known: the search for mirrored and moved
-                ones looks at few, and must not find less.
+            nearest: SSIM (N,) and index (N,) of the nearest training image as it is, if known: the search for mirrored
+                and moved ones looks at few, and must not find less.
         """
         match = AlignedMatches(*(column.cpu() for column in self._ssim(images)))
-        if ssim is not None:
-            match = _at_least(match, ssim.cpu())
+        if nearest is not None:
+            match = _at_least(match, nearest[0].cpu(), nearest[1].cpu())
         spaces = {}
         for space, judged in features.items():
             training, own = self._features[space], self._own[space]
             distances, places = k_nearest(judged, training, neighbours=min(NEIGHBOURS, len(training)))
-            nearest = places[:, 0]
-            authentic = None if own is None else (distances[:, 0] > own[nearest]).cpu()
-            spaces[space] = SeenInSpace(distances[:, 0].cpu(), nearest.cpu(), closeness(distances).cpu(), authentic)
+            first = places[:, 0]
+            authentic = None if own is None else (distances[:, 0] > own[first]).cpu()
+            spaces[space] = SeenInSpace(distances[:, 0].cpu(), first.cpu(), closeness(distances).cpu(), authentic)
         return Seen(match, likeness(images, self._images, match), spaces)
 
 
-def _at_least(match: AlignedMatches, ssim: Tensor) -> AlignedMatches:
-    """The matches, but where SSIM (N, T) without mirroring and moving is higher, those."""
-    highest, nearest = ssim.max(dim=1)
-    better = highest > match.ssim
+def _at_least(match: AlignedMatches, ssim: Tensor, nearest: Tensor) -> AlignedMatches:
+    """The matches, but where SSIM (N,) without mirroring and moving is higher, those (N,)."""
+    better = ssim > match.ssim
     return AlignedMatches(
-        torch.where(better, highest, match.ssim),
+        torch.where(better, ssim, match.ssim),
         torch.where(better, nearest, match.nearest),
         match.mirrored & ~better,
         match.shift.masked_fill(better[:, None], 0),

@@ -8,7 +8,7 @@ import torch
 from monai.metrics.regression import PSNRMetric, SSIMMetric
 from torch import Tensor
 
-from monai_aggrgan.metrics.all_pairs_ssim import AllPairsSSIM
+from monai_aggrgan.metrics.chosen_pairs_ssim import ShortlistSSIM, chosen_pairs_ssim
 from monai_aggrgan.metrics.histogram_kl import grey_histograms, histogram_kl_divergence, kl_divergence
 from monai_aggrgan.metrics.pairwise import pairwise_ssim
 from monai_aggrgan.metrics.sharpness import sharpness_difference
@@ -84,12 +84,19 @@ class RealPairings:
 
     def __init__(self, training: Tensor, held_out: Tensor) -> None:
         self.training, self.held_out = training, held_out
-        self._all_pairs = AllPairsSSIM(training), AllPairsSSIM(held_out)
+        self._ssim = ShortlistSSIM(training), ShortlistSSIM(held_out)
         self._histograms = grey_histograms(training), grey_histograms(held_out)
 
-    def ssim(self, judged: Tensor) -> tuple[Tensor, Tensor]:
-        """SSIM (N, T) and (N, L) of images (N, 1, H, W) in [0, 1] with all training and all held-out images."""
-        return self._all_pairs[0](judged), self._all_pairs[1](judged)
+    def rough(self, judged: Tensor) -> tuple[Tensor, Tensor]:
+        """About the SSIM (N, T) and (N, L) of images (N, 1, H, W) in [0, 1] with all training and held-out images.
+
+        It tells which are worth comparing exactly, see `ShortlistSSIM`.
+        """
+        return self._ssim[0].rough(judged), self._ssim[1].rough(judged)
+
+    def nearest_training(self, judged: Tensor) -> tuple[Tensor, Tensor]:
+        """SSIM (N,) and index (N,) of the training image of highest SSIM."""
+        return self._ssim[0].nearest(judged, self._ssim[0].rough(judged))
 
     def compare(
         self,
@@ -98,7 +105,7 @@ class RealPairings:
         partners: Tensor,
         seed: int,
         exclude_held_out: Tensor | None = None,
-        ssim: tuple[Tensor, Tensor] | None = None,
+        rough: tuple[Tensor, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Compare each image with its partner and with three other real images.
 
@@ -112,7 +119,7 @@ class RealPairings:
             seed: draws the random partners, with a generator of its own.
             exclude_held_out: bool (N, L), true where a held-out image must not be the nearest: when `judged` are
                 themselves held-out slices, those of the same patient.
-            ssim: what the method `ssim` gives of `judged`, if it is known.
+            rough: what the method `rough` gives of `judged`, if it is known.
 
         Returns:
             Sixteen columns `<metric>_<pairing>` (N,) and the indices `nearest_training` and `nearest_held_out` (N,).
@@ -122,30 +129,29 @@ class RealPairings:
         Raises:
             ValueError: when shapes do not fit.
         """
-        to_training, to_held_out = self.ssim(judged) if ssim is None else ssim
-        to_allowed = to_held_out if exclude_held_out is None else _excluded(to_held_out, exclude_held_out)
+        to_training, to_held_out = self.rough(judged) if rough is None else rough
+        if exclude_held_out is not None:
+            to_held_out = _excluded(to_held_out, exclude_held_out)
         drawn = torch.randint(len(self.training), (len(judged),), generator=torch.Generator().manual_seed(seed))
-        nearest_held_out = _nearest(to_allowed)
-        choices = {
-            "paired": partners.to(judged.device),
-            "nearest": _nearest(to_training),
-            "random": drawn.to(judged.device),
-        }
+        told = torch.stack([partners.cpu(), drawn], dim=1).to(judged.device)
+        nearest, held_out = self._ssim[0].nearest(judged, to_training), self._ssim[1].nearest(judged, to_held_out)
+        choices = dict(zip(PAIRINGS, (told[:, 0], nearest[1], told[:, 1], held_out[1]), strict=True))
+        ssim = chosen_pairs_ssim(judged, self.training, told)
+        scores = dict(zip(PAIRINGS, (ssim[:, 0], nearest[0], ssim[:, 1], held_out[0]), strict=True))
         histograms = grey_histograms(judged)
         columns: dict[str, Tensor] = {}
-        for pairing in PAIRINGS:
-            held_out = pairing == "held_out_nearest"
-            choice, scores = (nearest_held_out, to_held_out) if held_out else (choices[pairing], to_training)
-            reals = self.held_out if held_out else self.training
+        for pairing, choice in choices.items():
+            side = pairing == "held_out_nearest"
+            reals = self.held_out if side else self.training
             columns |= {
-                f"ssim_{pairing}": scores.gather(1, choice.clamp(min=0)[:, None])[:, 0],
+                f"ssim_{pairing}": scores[pairing],
                 f"psnr_{pairing}": _psnr(judged, reals, choice),
-                f"kl_{pairing}": kl_divergence(histograms, self._histograms[held_out][choice]),
+                f"kl_{pairing}": kl_divergence(histograms, self._histograms[side][choice]),
                 f"sd_{pairing}": sharpness_difference(judged, reals[choice]),
             }
         for metric in METRICS:
-            columns[f"{metric}_held_out_nearest"].masked_fill_(nearest_held_out < 0, torch.nan)
-        return {**columns, "nearest_training": choices["nearest"], "nearest_held_out": nearest_held_out}
+            columns[f"{metric}_held_out_nearest"].masked_fill_(held_out[1] < 0, torch.nan)
+        return {**columns, "nearest_training": nearest[1], "nearest_held_out": held_out[1]}
 
 
 def _psnr(judged: Tensor, reals: Tensor, choice: Tensor) -> Tensor:

