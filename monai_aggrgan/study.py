@@ -23,7 +23,6 @@ from monai_aggrgan.stages import (
     aggregate,
     evaluate,
     export,
-    filter,
     generate,
     inference,
     prepare,
@@ -32,6 +31,7 @@ from monai_aggrgan.stages import (
     stylise,
     train,
 )
+from monai_aggrgan.stages import filter as filter_stage
 from monai_aggrgan.stages.claims import CommonError
 from monai_aggrgan.stages.picture import picture_of
 from monai_aggrgan.stages.ranks import rank_and_size, together
@@ -50,7 +50,7 @@ STAGES = {
     "stylise": stylise.tasks,
     "export": export.tasks,
     "evaluate": evaluate.tasks,
-    "filter": filter.tasks,
+    "filter": filter_stage.tasks,
     "report": report.tasks,
 }
 """The stages in their order; each reads folders and writes folders under the study's `output_dir`."""

@@ -140,7 +140,7 @@ def test_the_report_is_one_page_that_says_what_must_not_be_missed(finished):
     page = (finished / "report" / "report.html").read_text(encoding="utf-8")
     assert "These are drawings." in page and "weights are random" in page
     assert "Patients are unknown" not in page
-    pictures = 4 + 3 * len(CLASSES)  # real images, two of curves, Fig. 3; Fig. 8, closest pairs and a gallery a class
+    pictures = 4 + 4 * len(CLASSES)  # real images, two of curves, Fig. 3; a class: Fig. 8, two of pairs, a gallery
     assert page.count("data:image/png;base64,") == pictures
     for name in ("results.csv", "table1.md", "pairings.csv", "selection.csv", "ablation.csv", "ablation.md"):
         assert f'href="{name}"' in page and (finished / "report" / name).is_file()

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from monai_aggrgan.data.manifest import whole_file, write_manifest
-from monai_aggrgan.evaluation.differences import PairedDifferences
-from monai_aggrgan.evaluation.tables import MISSING, REAL_LABEL, markdown_table, printed, summarise
+from monai_aggrgan.evaluation.differences import PairedDifferences, signed
+from monai_aggrgan.evaluation.methods import PARTS
+from monai_aggrgan.evaluation.summaries import printed, summarise
+from monai_aggrgan.evaluation.table_files import write_table
 from monai_aggrgan.metrics.resampling import Interval
 
 __all__ = ["ABLATION_NOTE", "BASELINE", "verdicts", "write_ablation_table"]
 
-LABELS = {
-    "ablation_best_single": "Best single candidate",
-    "ablation_mean": "Mean",
-    "ablation_metric_weighted": "Metric-weighted",
-    "ablation_edge_weighted": "Edge-weighted (Algorithm 1)",
-    "ablation_edge_function": "Edge-weighted, literal reading",
-    "real": REAL_LABEL,
-}
 BASELINE, SUBJECT = "ablation_best_single", "ablation_edge_weighted"
 COLUMNS = {
     "SSIM": ("ssim", "paired"),
@@ -40,7 +32,7 @@ ABLATION_NOTE = (
 
 
 def write_ablation_table(folder: Path | str, rows: Sequence[Mapping[str, str]], *, seed: int = 0) -> bool:
-    """Write ablation.md and ablation.csv from the rows of results.csv; False, and nothing, where there are none.
+    """Write ablation.csv, .md and .tex from the rows of results.csv; False, and nothing, where there are none.
 
     Args:
         folder: an existing folder.
@@ -59,17 +51,15 @@ def write_ablation_table(folder: Path | str, rows: Sequence[Mapping[str, str]], 
                 column: printed(metric, summaries[pairing][class_name, method][metric])
                 for column, (metric, pairing) in COLUMNS.items()
             },
-            **{column: _interval(gains.get((class_name, method, column))) for column in GAINS},
+            **{column: _gain(gains, class_name, method, column) for column in GAINS},
             "n": str(summaries["paired"][class_name, method]["n"]),
         }
         for class_name in dict.fromkeys(row["class_name"] for row in rows)
-        for method, label in LABELS.items()
+        for method, label in PARTS.items()
         if (class_name, method) in summaries["paired"]
     ]
-    write_manifest(folder, records, name="ablation.csv")
-    with whole_file(Path(folder) / "ablation.md") as partial:
-        notes = [ABLATION_NOTE, *verdicts(rows, seed=seed)]
-        partial.write_text(markdown_table(records, title="What merging is worth", notes=notes), encoding="utf-8")
+    notes = [ABLATION_NOTE, *verdicts(rows, seed=seed)]
+    write_table(folder, "ablation", records, title="What merging is worth", notes=notes)
     return True
 
 
@@ -81,8 +71,8 @@ def verdicts(rows: Sequence[Mapping[str, str]], *, seed: int = 0) -> list[str]:
         paired, held_out = (gains[class_name, SUBJECT, column] for column in GAINS)
         sentences.append(
             f"{class_name}: merging by edges {_compared(paired)} the best single candidate in SSIM against the"
-            f" reference ({_interval(paired)}) and {_compared(held_out)} it against the nearest held-out image"
-            f" ({_interval(held_out)}).{_better(gains, class_name)}"
+            f" reference ({signed(paired)}) and {_compared(held_out)} it against the nearest held-out image"
+            f" ({signed(held_out)}).{_better(gains, class_name)}"
         )
     return sentences
 
@@ -90,13 +80,11 @@ def verdicts(rows: Sequence[Mapping[str, str]], *, seed: int = 0) -> list[str]:
 def _better(gains: Mapping[tuple[str, str, str], Interval], class_name: str) -> str:
     """Which other merging gains more against the reference, a sentence or nothing."""
     column = next(iter(GAINS))
-    rivals = {
-        method: gains[class_name, method, column][0] for method in LABELS if (class_name, method, column) in gains
-    }
+    rivals = {method: gains[class_name, method, column][0] for method in PARTS if (class_name, method, column) in gains}
     best = max(rivals, key=lambda method: rivals[method])
     if not rivals[best] > rivals[SUBJECT]:
         return ""
-    return f" {LABELS[best]} gains more: {_interval(gains[class_name, best, column])}."
+    return f" {PARTS[best]} gains more: {signed(gains[class_name, best, column])}."
 
 
 def _by_method(rows: Sequence[Mapping[str, str]], pairing: str) -> dict[tuple[str, str], dict[str, float]]:
@@ -105,23 +93,20 @@ def _by_method(rows: Sequence[Mapping[str, str]], pairing: str) -> dict[tuple[st
 
 def _gains(rows: Sequence[Mapping[str, str]], *, seed: int) -> dict[tuple[str, str, str], Interval]:
     """Gain over the baseline for each class, method and column of `GAINS`."""
-    differences = PairedDifferences([row for row in rows if row["method"] in LABELS], seed=seed)
+    differences = PairedDifferences([row for row in rows if row["method"] in PARTS], seed=seed)
     return {
         (class_name, method, column): differences.over(class_name, method, BASELINE, f"{metric}_{pairing}")
         for column, (metric, pairing) in GAINS.items()
         for class_name in differences.classes
-        for method in LABELS
+        for method in PARTS
         if method not in (BASELINE, "real") and differences.has(class_name, method)
     }
 
 
-def _interval(gain: Interval | None) -> str:
-    if gain is None:
-        return ""
-    mean, low, high = gain
-    if math.isnan(mean):
-        return MISSING
-    return f"{mean:+.3f}" if math.isnan(low) else f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
+def _gain(gains: Mapping[tuple[str, str, str], Interval], class_name: str, method: str, column: str) -> str:
+    """As printed, nothing for the baseline and for real slices."""
+    key = class_name, method, column
+    return signed(gains[key]) if key in gains else ""
 
 
 def _compared(gain: Interval) -> str:

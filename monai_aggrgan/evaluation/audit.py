@@ -25,7 +25,7 @@ from monai_aggrgan.evaluation.nearest_training import NearestTraining, Seen, rou
 from monai_aggrgan.exceptions import InputError
 from monai_aggrgan.metrics.features import plain_features
 from monai_aggrgan.metrics.membership import distance_ratio_test, membership_auc
-from monai_aggrgan.metrics.resampling import Interval, clusters_of, mean_interval
+from monai_aggrgan.metrics.resampling import Interval, clusters_of, mean_interval, share_interval
 
 __all__ = ["AUDIT_RULE", "FEW", "Audit", "Judged", "RealImages"]
 
@@ -183,14 +183,16 @@ class Audit:
         """Rows of what is measured of each image; with the values of held-out images unless they are the set."""
 
         def share(measure: str, values: Tensor, usual: Tensor, **cells: str) -> dict[str, str]:
-            interval = mean_interval(values.double(), clusters, seed=self._seed)
+            interval = (share_interval if values.dtype == torch.bool else mean_interval)(
+                values, clusters, seed=self._seed
+            )
             held_out = rounded(usual.double().mean()) if control else ""
             return _row(measure, interval, held_out=held_out, n=len(values), **cells)
 
         mine, usual = flags.flagged, self._control_flags.flagged
         told, detail = verdict(
             flags,
-            mean_interval(mine.double(), clusters, seed=self._seed),
+            share_interval(mine, clusters, seed=self._seed),
             usual=usual.double().mean().item() if control else 0.0,
             held_out=len(usual),
         )
@@ -228,13 +230,14 @@ class Audit:
             seed=self._seed,
         )
         sizes = len(self._training.ids), len(self._held_out.ids)
+        known = all(all(names) for names in patients)  # else slices of one patient would be exchanged apart
         return [
             _row(
                 f"{space}_distance_ratio",
                 ratio,
-                p=rounded(test.p),
+                p=rounded(test.p) if known else "",
                 n=len(judged),
-                detail=f"{test.size} training and as many held-out images",
+                detail=f"{test.size} training and as many held-out images{'' if known else '; p needs known patients'}",
             ),
             _row(
                 f"membership_auc_{space}",

@@ -21,16 +21,17 @@ LIMIT = 0.15  # share of flagged images that a set may have
 FEW = 20
 """Held-out images below which no quantile of theirs is known: the rule is weak then."""
 NEIGHBOURS = 5
-STRICT_CLOSENESS, STRICT_SSIM = 0.5, 0.9  # where held-out images are few
+FEW_CLOSENESS, FEW_SSIM = 0.5, 0.9  # where held-out images are few, only such evidence counts
 
 AUDIT_RULE = (
     f"A set fails when one of its images or more is a copy of a training image (the likeness of the two, once aligned, "
-    f"is above {COPY}; in images smaller than {SMALLEST} pixels, their SSIM is above the middle between 1 and the "
-    f"highest of held-out images), or when more than {LIMIT:.0%} of its images are flagged and the 95 % interval of "
-    f"that share lies above the share of held-out images. An image is flagged when it is a copy, when its likeness is "
-    f"above {ALIKE}, or when in a feature space its distance to the nearest training image, relative to that to the "
-    f"{NEIGHBOURS}th nearest, is below {MARGIN} of what all but {QUANTILE:.0%} of the held-out images have (over all "
-    f"spaces together)."
+    f"is above {COPY} or their SSIM above {CERTAIN}; in images smaller than {SMALLEST} pixels, which have no likeness, "
+    f"their SSIM is above the middle between 1 and the highest of held-out images), or when more than {LIMIT:.0%} of "
+    f"its images are flagged and the 95 % interval of that share lies above the share of held-out images. An image is "
+    f"flagged when it is a copy, when its likeness is above {ALIKE}, or when in a feature space its distance to the "
+    f"nearest training image, relative to that to the {NEIGHBOURS}th nearest, is below {MARGIN} of what all but "
+    f"{QUANTILE:.0%} of the held-out images have (over all spaces together). With fewer than {FEW} held-out images the "
+    f"test is weak: then that relative distance must also be below {FEW_CLOSENESS}, and such an SSIM above {FEW_SSIM}."
 )
 """The rule of the verdict in the row "flagged"."""
 
@@ -64,19 +65,19 @@ def ssim_limit(held_out: Tensor, *, likeness_known: bool) -> float:
 
     Where likeness is known, only what is certain: images that show little are copies without being alike.
     """
-    middle = (1 + held_out.max().clamp(0, 0.99).item()) / 2 if len(held_out) else STRICT_SSIM
+    middle = (1 + held_out.max().clamp(0, 0.99).item()) / 2 if len(held_out) else FEW_SSIM
     if len(held_out) < FEW:
-        middle = max(middle, STRICT_SSIM)
+        middle = max(middle, FEW_SSIM)
     return max(middle, CERTAIN) if likeness_known else middle
 
 
 def closeness_limit(held_out: Tensor, *, spaces: int) -> float:
     """Closeness below which an image is flagged in one of so many spaces, by that of held-out images (H,)."""
     if not len(held_out):
-        return STRICT_CLOSENESS
+        return FEW_CLOSENESS
     limit = held_out.quantile(QUANTILE / spaces, interpolation="lower").item() * MARGIN
     if len(held_out) < FEW:
-        limit = min(limit, STRICT_CLOSENESS)
+        limit = min(limit, FEW_CLOSENESS)
     return max(limit, 1e-6)  # else no copy is found when held-out images are copies, too
 
 
@@ -94,7 +95,8 @@ def verdict(flags: Flags, share: Interval, *, usual: float, held_out: int) -> tu
     said = []
     if copies:
         said.append(f"{copies} of {total} images {'is a copy' if copies == 1 else 'are copies'} of a training image")
-    said.append(f"{count} of {total} images flagged ({share.mean:.1%}), {'more than' if many else 'within'} the limit")
+    within = "within the limit" if share.mean <= LIMIT else "above the limit, but not clearly more than held-out images"
+    said.append(f"{count} of {total} images flagged ({share.mean:.1%}), {'more than the limit' if many else within}")
     if held_out < FEW:
         said.append(f"a weak test: only {held_out} held-out images, below {FEW}")
     return "fail" if copies or many else "pass", "; ".join(said)

@@ -5,28 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from monai_aggrgan.evaluation.claim_list import SENTENCES, Comparison, Methods, Sentence
-from monai_aggrgan.evaluation.differences import PairedDifferences
+from monai_aggrgan.evaluation.claim_list import SENTENCES
+from monai_aggrgan.evaluation.comparisons import Comparison, Methods, Sentence, Verdict, verdict_of
+from monai_aggrgan.evaluation.differences import PairedDifferences, signed
+from monai_aggrgan.evaluation.methods import AGGREGATES, AGGRGANS, with_style
 from monai_aggrgan.evaluation.paper import PRINTED, paper_class, paper_dataset, printed_value
-from monai_aggrgan.evaluation.summaries import DIGITS, HEADINGS, MISSING, REAL_LABEL
+from monai_aggrgan.evaluation.summaries import BETTER, DIGITS, HEADINGS, REAL_LABEL
 from monai_aggrgan.metrics.resampling import Interval
 
 __all__ = ["CLAIMS_NOTE", "Claim", "Verdict", "claims_rows", "read_claims"]
 
-Verdict = Literal["holds", "does not hold", "holds in part", "cannot be told"]
+Measured = tuple[Comparison, Interval]
 DATASETS = {"figshare": "brain tumour dataset (Figshare)", "brats": "BraTS 2020"}
-AGGREGATES = {
-    "aggregate_ssim": "aggregate only (SSIM)",
-    "aggrgan_ssim": "AGGrGAN (SSIM)",
-    "aggrgan_psnr": "AGGrGAN (PSNR)",
-    "real": REAL_LABEL,
-}
 CLAIMS_NOTE = (
-    "Each claim is read as comparisons of methods at the same references. It holds where the 95 % interval of every"
-    " difference that it needs lies on the claimed side of 0, in every class; it does not hold where one lies on the"
-    " other side; otherwise it cannot be told. Intervals are by patient where known, and are not corrected for their"
+    "Each claim is read as comparisons of methods at the same references. In a class it holds where the 95 % interval"
+    " of every difference that it needs lies on the claimed side of 0, does not hold where one lies on the other side,"
+    " and else cannot be told. A claim that speaks of at least one, or that something is not the best, needs one"
+    " difference; one of most cases needs more than half of them, of all classes together; these do not hold where too"
+    " few are left beside those on the other side. Over its classes a claim holds where it holds in each; holds in part"
+    " where it holds in some, whatever the others say; does not hold where it fails in some and holds in none; cannot"
+    " be told where it can be told in none. Intervals are by patient where known, and are not corrected for their"
     " number: of twenty differences that are truly 0, one will seem to be one. In the paper: whether its own printed"
     " means say what its sentence says. Source of the quotes: Mukherjee et al. 2022, Scientific Reports 12, CC BY 4.0."
 )
@@ -68,8 +67,7 @@ def read_claims(
         Claims in the order of the paper; those whose methods have no results are left out.
     """
     differences = PairedDifferences(rows, seed=seed)
-    labels = {**generators, **{f"{name}+style": f"{label} + style transfer" for name, label in generators.items()}}
-    labels |= {**baselines, **AGGREGATES}
+    labels = {**with_style(generators), **baselines, **AGGREGATES, **AGGRGANS, "real": REAL_LABEL}
     methods = Methods(tuple(generators), tuple(baselines))
     claims = [_read(sentence, methods, differences, labels) for sentence in SENTENCES]
     return [claim for claim in claims if claim]
@@ -94,17 +92,17 @@ def claims_rows(claims: Sequence[Claim]) -> list[dict[str, str]]:
 def _read(
     sentence: Sentence, methods: Methods, differences: PairedDifferences, labels: Mapping[str, str]
 ) -> Claim | None:
-    verdicts: dict[str, Verdict] = {}
-    details = []
+    found = {}
     for class_name in _classes(sentence, differences.classes):
-        present = [c for c in sentence.comparisons(methods) if _known(c, class_name, differences)]
-        if not present or not all(differences.has(class_name, method) for method in sentence.needs):
-            continue
-        found = [(c, differences.over(class_name, c.method, c.other, f"{c.metric}_paired")) for c in present]
-        verdicts[class_name] = _verdict([_side(c, interval) for c, interval in found], sentence.wanted)
-        details.append(f"{class_name}: {verdicts[class_name]}, {_detail(found, sentence.wanted, labels)}")
-    if not verdicts:
+        told = [_measured(comparison, class_name, differences) for comparison in sentence.comparisons(methods)]
+        if any(told) and all(differences.has(class_name, method) for method in sentence.needs):
+            found[class_name] = [pair for pair in told if pair]
+    if not found:
         return None
+    if sentence.wanted == "most":
+        found = {", ".join(found): [pair for pairs in found.values() for pair in pairs]}
+    verdicts = {name: verdict_of([_side(*pair) for pair in pairs], sentence.wanted) for name, pairs in found.items()}
+    details = [f"{name}: {verdicts[name]}, {_detail(pairs, sentence.wanted, labels)}" for name, pairs in found.items()]
     holds = _overall(list(verdicts.values()))
     parts = []
     if sentence.reading:
@@ -130,23 +128,22 @@ def _classes(sentence: Sentence, classes: Sequence[str]) -> list[str]:
     return named if own else list(classes)
 
 
-def _known(comparison: Comparison, class_name: str, differences: PairedDifferences) -> bool:
-    methods = [name for name in (comparison.method, comparison.other) if isinstance(name, str)]
-    return all(differences.has(class_name, method) for method in methods)
+def _measured(comparison: Comparison, class_name: str, differences: PairedDifferences) -> Measured | None:
+    """With the one other that counts; None where either has no images."""
+    method, _, metric, _ = comparison
+    if not differences.has(class_name, method):
+        return None
+    pairs = [
+        (comparison._replace(other=other), differences.over(class_name, method, other, f"{metric}_paired"))
+        for other in comparison.others
+        if not isinstance(other, str) or differences.has(class_name, other)
+    ]
+    return min(pairs, key=lambda pair: _margin((pair[0]._replace(sign=BETTER[metric]), pair[1])), default=None)
 
 
 def _side(comparison: Comparison, interval: Interval) -> int:
     """1 where the interval lies on the claimed side of 0, -1 on the other, 0 where it tells nothing."""
     return comparison.sign * ((interval.low > 0) - (interval.high < 0))
-
-
-def _verdict(sides: Sequence[int], wanted: str) -> Verdict:
-    """Of one class."""
-    claimed, against = sides.count(1), sides.count(-1)
-    needed = {"all": len(sides), "any": 1, "most": len(sides) // 2 + 1}[wanted]
-    if claimed >= needed:
-        return "holds"
-    return "does not hold" if len(sides) - against < needed else "cannot be told"
 
 
 def _overall(verdicts: Sequence[Verdict]) -> Verdict:
@@ -157,12 +154,12 @@ def _overall(verdicts: Sequence[Verdict]) -> Verdict:
     return "does not hold"  # in some class it does not, and in the others it cannot be told
 
 
-def _detail(found: Sequence[tuple[Comparison, Interval]], wanted: str, labels: Mapping[str, str]) -> str:
+def _detail(found: Sequence[Measured], wanted: str, labels: Mapping[str, str]) -> str:
     """How many differences are as claimed, and the one that decides: the least for "all", the greatest else."""
     decide = min if wanted == "all" else max
     (method, other, metric, sign), interval = decide(found, key=_margin)
     claimed = sum(_side(*pair) == 1 for pair in found)
-    against = labels.get(other, other) if isinstance(other, str) else f"{other:.2f}"
+    against = f"{other:.2f}" if isinstance(other, float) else labels.get(str(other), str(other))
     return (
         f"{claimed} of {len(found)} differences as claimed, {'least' if wanted == 'all' else 'most'} so"
         f" {HEADINGS[metric]} of {labels.get(method, method)} minus {against}: {_numbers(metric, interval)}"
@@ -171,11 +168,11 @@ def _detail(found: Sequence[tuple[Comparison, Interval]], wanted: str, labels: M
 
 
 def _numbers(metric: str, interval: Interval) -> str:
-    mean, low, high = (f"{number:+.{DIGITS[metric]}f}" if math.isfinite(number) else "" for number in interval)
-    return f"{mean} [{low}, {high}]" if low and high else f"{mean or MISSING}, without an interval"
+    text = signed(interval, digits=DIGITS[metric])
+    return text if math.isfinite(interval.low) else f"{text}, without an interval"
 
 
-def _margin(pair: tuple[Comparison, Interval]) -> tuple[int, float]:
+def _margin(pair: Measured) -> tuple[int, float]:
     """What is more as claimed is larger: first the side of 0, then the distance from 0 in widths of the interval."""
     comparison, (mean, low, high) = pair
     width = high - low
@@ -187,19 +184,21 @@ def _in_paper(sentence: Sentence, dataset: str) -> bool | None:
     if not dataset:
         return None
     methods = Methods(("dcgan1", "dcgan2", "wgan_div"), ("lsgan", "infogan"))
-    verdicts = []
+    sides: dict[str, list[int]] = {}
     for class_name in sentence.classes or PRINTED[dataset][sentence.table]:
-        sides = []
-        for method, other, metric, sign in sentence.comparisons(methods):
-            pair = [
+        for comparison in sentence.comparisons(methods):
+            method, _, metric, sign = comparison
+            values = [
                 printed_value(dataset, sentence.table, class_name, name, metric) if isinstance(name, str) else name
-                for name in (method, other)
+                for name in (method, *comparison.others)
             ]
-            if "" in pair:
+            if "" in values:
                 return None
-            difference = sign * (float(pair[0]) - float(pair[1]))
-            sides.append((difference > 0) - (difference < 0))
-        verdicts.append(_verdict(sides, sentence.wanted))
+            mine, *theirs = map(float, values)
+            least = min(BETTER[metric] * (mine - value) for value in theirs)
+            of = "" if sentence.wanted == "most" else class_name
+            sides.setdefault(of, []).append(sign * BETTER[metric] * ((least > 0) - (least < 0)))
+    verdicts = {verdict_of(of_class, sentence.wanted) for of_class in sides.values()}
     if "does not hold" in verdicts:
         return False
-    return True if set(verdicts) == {"holds"} else None
+    return True if verdicts == {"holds"} else None

@@ -14,17 +14,20 @@ def closest_pairs(rows: Sequence[dict[str, str]], *, by: str = "ssim", count: in
 
     Args:
         rows: of any methods and classes; those of method "real" are left out.
-        by: "ssim", or the name of a feature space: then by closeness.
+        by: "ssim"; "likeness", where flagged images come first and images without likeness, smaller than 64 pixels, go
+            by SSIM; or the name of a feature space: then by closeness.
         count: how many at most.
 
     Raises:
         InputError: when there is no such column.
     """
-    column = "ssim" if by == "ssim" else f"{by}_closeness"
     kept = [row for row in rows if row["method"] != "real"]
+    if by in ("ssim", "likeness"):
+        column = by if all(row[by] for row in kept) else "ssim"
+        return sorted(kept, key=lambda row: (by == "likeness" and not row["flagged"], -float(row[column])))[:count]
+    column = f"{by}_closeness"
     if any(column not in row for row in kept):
         spaces = sorted({name[: -len("_closeness")] for row in kept for name in row if name.endswith("_closeness")})
-        raise InputError(f"There are no closest pairs by '{by}': choose from {', '.join(['ssim', *spaces])}.")
-    sign = -1 if by == "ssim" else 1
-    known = [row for row in kept if row[column]]
-    return sorted(known, key=lambda row: sign * float(row[column]))[:count]
+        known = ", ".join(["ssim", "likeness", *spaces])
+        raise InputError(f"There are no closest pairs by '{by}': choose from {known}.")
+    return sorted((row for row in kept if row[column]), key=lambda row: float(row[column]))[:count]

@@ -5,9 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from monai_aggrgan.evaluation.summaries import MISSING
 from monai_aggrgan.metrics.resampling import Interval, clusters_of, mean_interval
 
-__all__ = ["PairedDifferences"]
+__all__ = ["PairedDifferences", "signed"]
+
+
+def signed(difference: Interval, *, digits: int = 3) -> str:
+    """`+0.012 [-0.003, +0.027]`, the mean alone where it has no interval, `MISSING` where there is none."""
+    mean, low, high = (f"{number:+.{digits}f}" if math.isfinite(number) else "" for number in difference)
+    return f"{mean} [{low}, {high}]" if low and high else mean or MISSING
 
 
 class PairedDifferences:

@@ -42,17 +42,17 @@ METRIC_NOTES = {
     "frechet_ratio": "The Fréchet ratio is a method's Fréchet distance over that of as many real images. Lower is "
     "better, and real against real gives 1.",
     "precision": "Precision is the share of a method's images that are no farther from a held-out image than its near "
-    "neighbours are. Higher is better; more than the real row is no merit, since averages and copies have it.",
+    "neighbours are. Nearest to the real row is best: more is no merit, since averages and copies have it.",
     "recall": "Recall is the share of held-out images that are as near to a method's images as these are to each "
     "other. Higher is better; real against real gives less than 1.",
     "density": "Density is how many held-out images a method's image is near to, where 1 is expected of the same "
-    "patients. Higher is better up to the real row; more than that means too many average images.",
+    "patients. Nearest to the real row is best: more means too many average images.",
     "coverage": "Coverage is the share of held-out images that have one of a method's images near. Higher is better; "
     "real against real gives less than 1.",
-    "ms_ssim": "MS-SSIM between images is how alike two images of one set are. Lower is more diverse; far above the "
-    "real row means that images repeat, far below it that they are noisy.",
+    "ms_ssim": "MS-SSIM between images is how alike two images of one set are. Nearest to the real row is best: "
+    "far above it images repeat, far below it they are noisy.",
     "distinct": "Different images is how many images of a set are not nearly the same as another one. Higher is "
-    "better; real images are all different.",
+    "better; real images are all different. Style transfer makes repeats differ a little, and so hides them.",
 }
 """Metric -> what it is, which direction is good and what real images give, for readers."""
 

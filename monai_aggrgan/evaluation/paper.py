@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from monai_aggrgan.evaluation.similarity import METRICS
+
 __all__ = ["PRINTED", "SOURCE", "TABLE_NUMBERS", "paper_class", "paper_dataset", "printed_value"]
 
 SOURCE = (
@@ -13,7 +15,6 @@ SOURCE = (
 TABLE_NUMBERS = {"figshare": {"methods": 1, "baselines": 3}, "brats": {"methods": 2, "baselines": 4}}
 """Which table is which: the methods (base GANs, with style transfer, AGGrGAN), and AGGrGAN against other GANs."""
 
-METRICS = ("ssim", "psnr", "kl", "sd")
 TABLES = {
     ("figshare", 1): """
     class          | glioma                 | meningioma             | pituitary
@@ -50,7 +51,7 @@ TABLES = {
     aggrgan_ssim   | 0.77  21.14 1.16 29.14 | 0.83  23.30 1.11 29.15 | 0.80  21.60 1.20 29.63 | 0.78  21.90 1.26 29.11
     """,
 }
-"""SSIM, PSNR, KL-divergence and SD, digit for digit. The paper's WGAN is `wgan_div`, its AGGrGAN `aggrgan_ssim`."""
+"""The four `METRICS` in order, digit for digit. The paper's WGAN is `wgan_div`, its AGGrGAN `aggrgan_ssim`."""
 
 
 def _parsed(text: str) -> dict[str, dict[str, dict[str, str]]]:

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from monai_aggrgan.data.manifest import read_manifest, whole_file
 from monai_aggrgan.evaluation import tables
 from monai_aggrgan.evaluation.in_short import in_short
+from monai_aggrgan.evaluation.left_out import left_out_reasons
 from monai_aggrgan.evaluation.report_blocks import MARKS
 from monai_aggrgan.evaluation.report_readings import method_labels
 from monai_aggrgan.evaluation.report_sections import FILES, sections
@@ -58,8 +59,8 @@ def write_report(folder: Path | str, facts: Mapping[str, Any]) -> Path:
             - `headings`: `table1`, `baselines` -> heading of that table, such as `Table 2: BraTS 2020`.
             - `dataset`: the data set's name, a phrase. `data`: one `{class_name, section, images, patients, ...}` a
               row; `patients` None where unknown; further keys become columns. `skipped`: `{class_name, source,
-              reason}` of each case that could not be used. `attention`: sentences on the data. `hashes`: what ->
-              SHA-256.
+              reason}` of each case that could not be used; the report counts them by reason and names no file.
+              `attention`: sentences on the data. `hashes`: what -> SHA-256.
             - `split`: how images were divided, a sentence. `seed`: of the study. `repeats`: how many seeds it covers.
             - `trainings`: `{class_name, generator, epochs, seconds, ...}`; further keys become columns, numbers at
               the right, texts at the left.
@@ -119,7 +120,8 @@ def _complete(facts: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"facts lack {', '.join(lacking)}")
     if unknown := [key for key in facts if key not in (*FACTS, "title", "generators")]:
         raise ValueError(f"facts hold {', '.join(unknown)}; known are title, generators, {', '.join(FACTS)}")
-    return {**FACTS, **facts}
+    complete = {**FACTS, **facts}
+    return {**complete, "skipped": left_out_reasons(complete["skipped"])}
 
 
 def _lead(judged: int, facts: Mapping[str, Any]) -> str:

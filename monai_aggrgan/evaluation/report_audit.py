@@ -22,6 +22,7 @@ from monai_aggrgan.evaluation.report_charts import DotChart, Histogram, histogra
 from monai_aggrgan.evaluation.report_distribution import PARTS_FOLDED, interval_text
 from monai_aggrgan.evaluation.report_readings import is_part, subject_of
 from monai_aggrgan.evaluation.report_words import number, percent, significant
+from monai_aggrgan.evaluation.summaries import MISSING
 
 __all__ = ["audit_blocks"]
 
@@ -42,7 +43,8 @@ SPACE_MEASURES = {
 AUDIT_NOTE = (
     "Memorised: share of images that are closer to one training image than the rule allows. Authentic: share of"
     " images that are farther from their nearest training image than that is from its nearest neighbour. Log distance"
-    " ratio: to training over to held-out images, at equal n; below 0 is nearer to training; p by patient permutation."
+    " ratio: to training over to held-out images, at equal n; below 0 is nearer to training; p by patient permutation,"
+    " which needs known patients and is n/a without."
     " Attack AUC: how well the nearest synthetic image tells training from held-out images; 0.5 is guessing."
     " Brackets: 95 % intervals; held out: the same measure for real images of patients that no training saw."
 )
@@ -127,7 +129,7 @@ def _space_table(rows: Records, *, space: str, labels: Mapping[str, str]) -> Tab
                 row, text = measures.get(names[measure], {}), SPACE_MEASURES[measure][1]
                 cells.append(_audit_cell(row, text))
                 if beside[measure] == "p":
-                    cells.append(Cell(_p_value(number(row.get("p", "")))))
+                    cells.append(Cell(_p_value(number(row.get("p", ""))) if row else ""))
                 elif beside[measure]:
                     cells.append(Cell(_known(row.get("held_out", ""), text)))
             lines.append(Row(labels.get(method, method), cells, method == "real"))
@@ -169,7 +171,7 @@ def _known(value: str, text: Text) -> str:
 
 
 def _p_value(p: float) -> str:
-    return "" if p != p else "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return MISSING if p != p else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _histograms(memorization: Records, labels: Mapping[str, str]) -> list[Block]:

@@ -29,7 +29,7 @@ HASHES_NOTE = (
 
 
 def data_blocks(facts: Mapping[str, Any]) -> list[Block]:
-    """The data card."""
+    """The data card; its `skipped` are rows of `left_out_reasons`."""
     if not facts["data"]:
         return []
     blocks: list[Block] = [Paragraph(facts["dataset"], lead="Data set:")] if facts["dataset"] else []
@@ -71,14 +71,15 @@ def _data_table(data: Sequence[Mapping[str, Any]]) -> Table:
     return Table("Data", "Side", columns, groups)
 
 
-def _skipped_words(skipped: Sequence[Mapping[str, str]]) -> str:
-    return f"({len(skipped)}), because they could not be used:"
+def _skipped_words(skipped: Sequence[Mapping[str, Any]]) -> str:
+    count = sum(row["count"] for row in skipped)
+    return f"({count}), because they could not be used; prepare/left_out.csv of the study names them:"
 
 
-def _skipped_table(skipped: Sequence[Mapping[str, str]]) -> Table:
-    columns = [Column("File", number=False), Column("Why", number=False)]
-    rows = [Row(row["class_name"], [Cell(row["source"]), Cell(row["reason"])]) for row in skipped]
-    folded = f"Files that were left out ({len(skipped)})" if len(skipped) > 5 else ""
+def _skipped_table(skipped: Sequence[Mapping[str, Any]]) -> Table:
+    columns = [Column("Files"), Column("Why", number=False, long=True)]
+    rows = [Row(row["class_name"], [Cell(str(row["count"])), Cell(row["reason"])]) for row in skipped]
+    folded = f"Reasons why files were left out ({len(skipped)})" if len(skipped) > 5 else ""
     return Table("Left out", "Class", columns, [("", rows)], folded=folded)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from monai_aggrgan.evaluation.distribution import HEADINGS, METRIC_NOTES
 from monai_aggrgan.evaluation.report_blocks import (
     Block,
     Cell,
@@ -22,29 +23,26 @@ __all__ = ["PARTS_FOLDED", "distribution_blocks", "interval_text"]
 
 Records = Sequence[Mapping[str, str]]
 
-DISTRIBUTION = {  # metric -> heading, which is better, format
-    "kid": ("KID", "lower", ""),
-    "frechet": ("Fréchet distance", "lower", ""),
-    "frechet_ratio": ("Fréchet ratio", "lower", ".2f"),
-    "precision": ("Precision", "higher", ".2f"),
-    "recall": ("Recall", "higher", ".2f"),
-    "density": ("Density", "higher", ".2f"),
-    "coverage": ("Coverage", "higher", ".2f"),
-    "ms_ssim": ("MS-SSIM between images", "lower", ".3f"),
-    "distinct": ("Different images", "higher", ".0f"),
+DIRECTIONS = {
+    **dict.fromkeys(("kid", "frechet", "frechet_ratio"), "lower"),
+    **dict.fromkeys(("recall", "coverage", "distinct"), "higher"),
+}
+"""Of the other metrics the real row's value is the best, and both more and less are worse."""
+DIGITS = {
+    **dict.fromkeys(("frechet_ratio", "precision", "recall", "density", "coverage"), ".2f"),
+    "ms_ssim": ".3f",
+    "distinct": ".0f",
 }
 CHARTED = ("kid", "recall", "ms_ssim")
 MANY = 12  # rows, beyond which a table is folded where charts show the same
 DISTRIBUTION_NOTE = (
     "Each method's images against the same held-out images. The tinted row is real against real: as many training"
     " images of other patients, drawn by the seed, in the place of the synthetic ones; it is the level to reach."
-    " KID: unbiased, 0 for equal distributions. Fréchet ratio: distance over that of the real row. Precision: share of"
-    " images that look real; recall and coverage: share of real variety that is reached; density: how well placed."
-    " Brackets: 95 % intervals."
+    " Arrows show which is better; without one, what is nearest to the real row is best. Brackets: 95 % intervals."
 )
 IMAGES_NOTE = (
-    "MS-SSIM: mean over pairs of images of one set, lower is more diverse. Different images: how many of the set are"
-    " not the same as another."
+    "Style transfer changes every image a little, so that repeats count as different after it: how varied a set is, the"
+    " rows before style transfer tell."
 )
 PARTS_FOLDED = "The same for the parts of the method (steps, ways of merging)"
 REAL_AGAINST_REAL = "Real (training patients against held-out)"
@@ -61,7 +59,7 @@ def distribution_blocks(rows: Records, *, labels: Mapping[str, str]) -> list[Blo
         title = "Within a set" if space == "images" else f"In the feature space {space}"
         blocks.append(Heading(title, f"space-{space}"))
         for metric in CHARTED:
-            heading, better, _ = DISTRIBUTION[metric]
+            heading, better = HEADINGS[metric], DIRECTIONS.get(metric, "nearest to the real row")
             blocks += _charts(
                 [row for row in whole if row["metric"] == metric],
                 caption=f"{heading}, {better} is better. Band: interval of the real row; its line: the value.",
@@ -74,7 +72,15 @@ def distribution_blocks(rows: Records, *, labels: Mapping[str, str]) -> list[Blo
         if any(is_part(row["method"]) for row in parts):
             blocks.append(_distribution_table(parts, label=f"{title}: parts", labels=names, folded=PARTS_FOLDED))
         blocks += [Note(text) for text in [_numbers(of_space)] + [IMAGES_NOTE] * (space == "images")]
-    return [Note(DISTRIBUTION_NOTE), *blocks] if blocks else []
+    return [Note(DISTRIBUTION_NOTE), _meanings(rows), *blocks] if blocks else []
+
+
+def _meanings(rows: Records) -> Table:
+    """What each metric is, behind a word."""
+    there = {row["metric"] for row in rows}
+    told = [Row(heading, [Cell(METRIC_NOTES[metric])]) for metric, heading in HEADINGS.items() if metric in there]
+    columns = [Column("What it is, and what real images give", number=False, long=True)]
+    return Table("What the metrics are", "Metric", columns, [("", told)], folded="What these metrics are")
 
 
 def _charts(rows: Records, *, caption: str, of: str, labels: Mapping[str, str]) -> list[Block]:
@@ -96,11 +102,8 @@ def _charts(rows: Records, *, caption: str, of: str, labels: Mapping[str, str]) 
 
 def _distribution_table(rows: Records, *, label: str, labels: Mapping[str, str], folded: str = "") -> Table:
     there = {row["metric"] for row in rows}
-    metrics = [metric for metric in DISTRIBUTION if metric in there] + sorted(there - set(DISTRIBUTION))
-    columns = []
-    for metric in metrics:
-        heading, better, _ = DISTRIBUTION.get(metric, (metric, "", ""))
-        columns.append(Column(heading, better=better))
+    metrics = [metric for metric in HEADINGS if metric in there] + sorted(there - set(HEADINGS))
+    columns = [Column(HEADINGS.get(metric, metric), better=DIRECTIONS.get(metric, "")) for metric in metrics]
     groups = []
     for name in dict.fromkeys(row["class_name"] for row in rows):
         cells: dict[str, dict[str, Cell]] = {}
@@ -120,7 +123,7 @@ def _distribution_table(rows: Records, *, label: str, labels: Mapping[str, str],
 
 
 def _distribution_cell(row: Mapping[str, str]) -> Cell:
-    digits = DISTRIBUTION.get(row["metric"], ("", "", ""))[2]
+    digits = DIGITS.get(row["metric"], "")
     value = number(row["value"])
     if row["metric"] == "distinct" and value == value:
         return Cell(f"{value:.0f} of {row['n']}")

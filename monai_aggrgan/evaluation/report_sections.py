@@ -69,8 +69,8 @@ HOW_TO_READ = (
     "This report compares synthetic images with real ones, in the layout of Mukherjee et al. (Scientific Reports,"
     " 2022). Every synthetic image is compared with the real image that was used to choose it and, where styled, lent"
     " it its style. That is the paper's protocol, and it rewards copying: a generator that handed back its training"
-    f" images would score best. So read each method beside the tinted row “{tables.REAL_LABEL}”, which puts real images"
-    " of patients that no training saw through the same selection. That row, not 1, is the level to compare with. A"
+    f" images would score best. So read each method beside the tinted row “{tables.REAL_LABEL}”: real images of"
+    " patients that no training saw, selected by SSIM. That row, not 1, is the level to compare with. A"
     " method above it copies its references, or blurs: an average head is near to everybody. What was copied is near to"
     " training images only; blur is near to held-out images as well."
 )
@@ -100,6 +100,7 @@ def sections(
     """
     headings = {**HEADINGS, **facts["headings"]}
     notes = [tables.PROTOCOL, tables.SD_NOTE]
+    classes = list(dict.fromkeys(record["Category"] for record in read["table1"]))
     parts = [
         *steps_blocks(read["steps"], effects=facts["effects"]),
         *ablation_blocks(read["ablation"], findings=facts["findings"]),
@@ -123,7 +124,7 @@ def sections(
             "Pairings",
             pairings_blocks(read["pairings"]),
         ),
-        Section("claims", "The paper's claims, read here", "Claims", claims_blocks(read["claims"])),
+        Section("claims", "The paper's claims, read here", "Claims", claims_blocks(read["claims"], classes=classes)),
         Section("figures", "Figures: one image of each method", "Figures", figure_blocks(facts)),
         Section(
             "distribution",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from monai_aggrgan.evaluation.report_readings import intervals_of, subject_of
+from monai_aggrgan.evaluation.report_readings import attack_words, intervals_of, subject_of
 from monai_aggrgan.evaluation.report_words import listed, number, percent, significant, spread
 
 __all__ = ["INTENDED_USE", "SEVEN_CS_SOURCE", "Criterion", "seven_cs"]
@@ -23,6 +23,12 @@ INTENDED_USE = (
 SEVEN_CS_SOURCE = (
     "Headings after Zamzmi et al. 2024, Scorecards for Synthetic Medical Data Evaluation and Reporting (arXiv"
     " 2406.11143). What stands below them is this study's own account, not an assessment by anybody else."
+)
+
+KNOWN_PATIENTS = "Intervals (95 %) tell how far a mean would move with other patients."
+UNKNOWN_PATIENTS = (
+    "Intervals (95 %) tell how far a mean would move with other images: where patients are not known, each image counts"
+    " as a patient of its own, and other patients would move it farther."
 )
 
 Records = Sequence[Mapping[str, str]]
@@ -75,7 +81,10 @@ def seven_cs(tables: Tables, *, facts: Mapping[str, Any], labels: Mapping[str, s
         Criterion(
             "Compliance",
             "Are privacy and the rules on data respected?",
-            [*_audit(tables, labels), "Patients appear under pseudonyms, and no names of files."],
+            [
+                *_audit(tables, labels),
+                "Patients appear under pseudonyms; files that were left out are counted, not named.",
+            ],
             [
                 "There is no formal guarantee: the training is not differentially private. An audit can find copying,"
                 " it cannot prove that there is none. Licence and consent of the original data stay with their user."
@@ -150,7 +159,8 @@ def _audit(tables: Tables, labels: Mapping[str, str]) -> list[str]:
         f" flagged; real held-out images {percent(number(row['held_out']))})"
         for row in mine
     )
-    return [f"Memorisation audit of {labels.get(subject, subject)}: {told}."]
+    attack, _ = attack_words(tables["audit"], method=subject)
+    return [f"Memorisation audit of {labels.get(subject, subject)}: {told}.", *([attack] if attack else [])]
 
 
 def _documented(facts: Mapping[str, Any]) -> list[str]:
@@ -171,7 +181,8 @@ def _stability(tables: Tables, facts: Mapping[str, Any]) -> list[str]:
     classes = {row.get("class_name", row.get("Category", "")) for row in rows}
     sentences = [f"Every measure is given for each of {len(classes)} classes apart."] if len(classes) > 1 else []
     if any(row.get("SSIM low") for row in tables.get("table1", ())):
-        sentences.append("Intervals (95 %) tell how far a mean would move with other patients.")
+        unknown = any(row.get("patients") is None for row in facts.get("data", [{}]))
+        sentences.append(UNKNOWN_PATIENTS if unknown else KNOWN_PATIENTS)
     return sentences or ["Nothing beside the means."]
 
 

@@ -71,7 +71,12 @@ def nearest(judged: Tensor, references: Tensor, *, exclude: Tensor | None = None
     if len(references) == 0:
         raise ValueError("references must hold at least one image, got none")
     scores = pairwise_ssim(judged, references)
-    return _nearest(scores if exclude is None else _excluded(scores, exclude))
+    if exclude is not None:
+        if exclude.shape != scores.shape:
+            raise ValueError(f"exclude must be {tuple(scores.shape)}, got {tuple(exclude.shape)}")
+        scores = scores.masked_fill(exclude.to(scores.device), -torch.inf)
+    best, indices = scores.max(dim=1)
+    return indices.masked_fill(best == -torch.inf, -1)
 
 
 class RealPairings:
@@ -87,25 +92,22 @@ class RealPairings:
         self._ssim = ShortlistSSIM(training), ShortlistSSIM(held_out)
         self._histograms = grey_histograms(training), grey_histograms(held_out)
 
-    def rough(self, judged: Tensor) -> tuple[Tensor, Tensor]:
-        """About the SSIM (N, T) and (N, L) of images (N, 1, H, W) in [0, 1] with all training and held-out images.
+    def shortlists(self, judged: Tensor, *, exclude_held_out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Training and held-out images (N, K) that may be the nearest of images (N, 1, H, W), see `ShortlistSSIM`.
 
-        It tells which are worth comparing exactly, see `ShortlistSSIM`.
+        Args:
+            judged: images (N, 1, H, W) in [0, 1].
+            exclude_held_out: bool (N, L), true where a held-out image must not be the nearest: when `judged` are
+                themselves held-out slices, those of the same patient.
         """
-        return self._ssim[0].rough(judged), self._ssim[1].rough(judged)
+        return self._ssim[0].shortlist(judged), self._ssim[1].shortlist(judged, exclude=exclude_held_out)
 
     def nearest_training(self, judged: Tensor) -> tuple[Tensor, Tensor]:
         """SSIM (N,) and index (N,) of the training image of highest SSIM."""
-        return self._ssim[0].nearest(judged, self._ssim[0].rough(judged))
+        return self._ssim[0].nearest(judged, self._ssim[0].shortlist(judged))
 
     def compare(
-        self,
-        judged: Tensor,
-        *,
-        partners: Tensor,
-        seed: int,
-        exclude_held_out: Tensor | None = None,
-        rough: tuple[Tensor, Tensor] | None = None,
+        self, judged: Tensor, *, partners: Tensor, seed: int, shortlists: tuple[Tensor, Tensor] | None = None
     ) -> dict[str, Tensor]:
         """Compare each image with its partner and with three other real images.
 
@@ -117,9 +119,7 @@ class RealPairings:
             judged: images (N, 1, H, W) in [0, 1].
             partners: which training image is the reference of each, (N,) int64.
             seed: draws the random partners, with a generator of its own.
-            exclude_held_out: bool (N, L), true where a held-out image must not be the nearest: when `judged` are
-                themselves held-out slices, those of the same patient.
-            rough: what the method `rough` gives of `judged`, if it is known.
+            shortlists: what the method gives of `judged`, by default without excluding any.
 
         Returns:
             Sixteen columns `<metric>_<pairing>` (N,) and the indices `nearest_training` and `nearest_held_out` (N,).
@@ -129,9 +129,7 @@ class RealPairings:
         Raises:
             ValueError: when shapes do not fit.
         """
-        to_training, to_held_out = self.rough(judged) if rough is None else rough
-        if exclude_held_out is not None:
-            to_held_out = _excluded(to_held_out, exclude_held_out)
+        to_training, to_held_out = self.shortlists(judged) if shortlists is None else shortlists
         drawn = torch.randint(len(self.training), (len(judged),), generator=torch.Generator().manual_seed(seed))
         told = torch.stack([partners.cpu(), drawn], dim=1).to(judged.device)
         nearest, held_out = self._ssim[0].nearest(judged, to_training), self._ssim[1].nearest(judged, to_held_out)
@@ -156,15 +154,3 @@ class RealPairings:
 
 def _psnr(judged: Tensor, reals: Tensor, choice: Tensor) -> Tensor:
     return cast(Tensor, PSNRMetric(max_val=1.0, reduction="none")(judged, reals[choice])).flatten()
-
-
-def _nearest(scores: Tensor) -> Tensor:
-    """Column (N,) of the highest score of each row, of equals the first; -1 where all are excluded."""
-    best, indices = scores.max(dim=1)
-    return indices.masked_fill(best == -torch.inf, -1)
-
-
-def _excluded(scores: Tensor, exclude: Tensor) -> Tensor:
-    if exclude.shape != scores.shape:
-        raise ValueError(f"exclude must be {tuple(scores.shape)}, got {tuple(exclude.shape)}")
-    return scores.masked_fill(exclude.to(scores.device), -torch.inf)

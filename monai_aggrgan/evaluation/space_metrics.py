@@ -16,7 +16,14 @@ from monai_aggrgan.metrics.fidelity import (
     kernel_terms,
     precision_recall_terms,
 )
-from monai_aggrgan.metrics.resampling import Interval, cluster_counts, clusters_of, jackknife_interval, mean_interval
+from monai_aggrgan.metrics.resampling import (
+    Interval,
+    cluster_counts,
+    clusters_of,
+    jackknife_interval,
+    mean_interval,
+    share_interval,
+)
 from monai_aggrgan.metrics.whitening import Whitening
 from monai_aggrgan.networks.feature_space import FeatureSpace
 
@@ -136,7 +143,7 @@ class SpaceMetrics:
 
     def _overlaps(self, judged: Tensor, patients: Sequence[str]) -> dict[str, Interval]:
         of_judged, of_references = (
-            partial(_mean, clusters=clusters_of(names), seed=seed)
+            partial(share_interval, clusters=clusters_of(names), resamples=RESAMPLES, seed=seed)
             for names, seed in ((patients, self._seed), (self._patients, self._seed + 1))
         )
         found = dict.fromkeys(("precision", "recall", "density", "coverage"), NOTHING)
@@ -147,7 +154,8 @@ class SpaceMetrics:
             found |= {"precision": of_judged(precise), "recall": of_references(recalled)}
         if len(judged) and len(self._near) > COVERAGE_NEIGHBOURS:
             densities, covered = density_coverage_terms(judged, self._near, neighbours=COVERAGE_NEIGHBOURS)
-            found |= {"density": of_judged(densities), "coverage": of_references(covered)}
+            density = mean_interval(densities, clusters_of(patients), resamples=RESAMPLES, seed=self._seed)
+            found |= {"density": density, "coverage": of_references(covered)}
         return found
 
 
@@ -171,7 +179,3 @@ def _distance(first: Tensor, second: Tensor) -> float:
 def _counts(patients: Sequence[str], *, seed: int) -> Tensor:
     """How often each image comes in each resample (R, N)."""
     return cluster_counts(clusters_of(patients), resamples=RESAMPLES, seed=seed) if patients else torch.ones(0, 0)
-
-
-def _mean(values: Tensor, *, clusters: object, seed: int) -> Interval:
-    return mean_interval(values.double(), clusters, resamples=RESAMPLES, seed=seed)  # type: ignore[arg-type]

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 
-from monai_aggrgan.evaluation.summaries import ends, printed, summarise
+from monai_aggrgan.evaluation.differences import signed
+from monai_aggrgan.evaluation.methods import STEP_WORDS
+from monai_aggrgan.evaluation.summaries import ends, printed, summarise, unknown_patients
+from monai_aggrgan.evaluation.table_files import write_table
 from monai_aggrgan.metrics.resampling import Interval, clusters_of, mean_interval
 
-__all__ = ["STEPS", "STEPS_NOTE", "effects", "steps_rows"]
+__all__ = ["STEPS", "STEPS_NOTE", "effects", "steps_rows", "write_steps_table"]
 
 FACTORS = ("selection", "merging", "style")
 STEPS = {
@@ -32,27 +36,54 @@ STEPS_NOTE = (
     "reference, averaged over the four combinations of the other two, with its 95 % bootstrap interval by patient. "
     "Selection and style see the reference, and merging blurs, so that each can raise SSIM against it without better "
     "images: the columns against held-out images, which selected and styled nothing, and KID tell what is gained "
-    "beyond that."
+    "beyond that. KID: of VGG-19 features, lower is better. Flagged: the share that the memorisation audit flags."
 )
-LABELS = {True: ("selected", "merged", "styled"), False: ("drawn", "one GAN", "unstyled")}
 SPACE = "vgg19"
 OUTCOMES = {"SSIM against the reference": "ssim_paired", "SSIM against held-out images": "ssim_held_out_nearest"}
 
 Rows = Sequence[Mapping[str, str]]
 
 
-def steps_rows(results: Rows, distribution: Rows = (), audit: Rows = ()) -> list[dict[str, str]]:
+def write_steps_table(
+    folder: Path | str, results: Rows, distribution: Rows = (), audit: Rows = (), *, seed: int = 0
+) -> bool:
+    """Write steps.csv, .md and .tex; False, and nothing, where nothing was left out.
+
+    Args:
+        folder: an existing folder.
+        results: rows of results.csv.
+        distribution: rows of distribution.csv, for KID.
+        audit: rows of audit.csv, for the share that was flagged.
+        seed: of the bootstrap.
+    """
+    records = steps_rows(results, distribution, audit, seed=seed)
+    if not records:
+        return False
+    notes = [
+        STEPS_NOTE,
+        *effects(results, seed=seed),
+        unknown_patients([row for row in results if row["method"] in STEPS.values()]),
+    ]
+    write_table(folder, "steps", records, title="What each step is worth", notes=notes)
+    return True
+
+
+def steps_rows(results: Rows, distribution: Rows = (), audit: Rows = (), *, seed: int = 0) -> list[dict[str, str]]:
     """The table of steps, a row for each class and combination that was judged; empty where nothing was left out.
 
     Args:
         results: rows of results.csv.
         distribution: rows of distribution.csv, for KID.
         audit: rows of audit.csv, for the share that was flagged.
+        seed: of the bootstrap.
     """
     if not any(row["method"] == STEPS[False, False, False] for row in results):
         return []
     paired, held_out = (
-        {(summary["class_name"], summary["method"]): summary for summary in summarise(results, pairing=pairing)}
+        {
+            (summary["class_name"], summary["method"]): summary
+            for summary in summarise(results, pairing=pairing, seed=seed)
+        }
         for pairing in ("paired", "held_out_nearest")
     )
     kids = {(r["class_name"], r["method"]): r for r in distribution if (r["space"], r["metric"]) == (SPACE, "kid")}
@@ -67,7 +98,7 @@ def steps_rows(results: Rows, distribution: Rows = (), audit: Rows = ()) -> list
         table.append(
             {
                 "Category": class_name,
-                "Method": ", ".join(LABELS[on][place] for place, on in enumerate(steps)),
+                "Method": ", ".join(words[on] for words, on in zip(STEP_WORDS, steps, strict=True)),
                 "selection": _yes(steps[0]),
                 "aggregation": _yes(steps[1]),
                 "style": _yes(steps[2]),
@@ -76,8 +107,8 @@ def steps_rows(results: Rows, distribution: Rows = (), audit: Rows = ()) -> list
                 "SSIM high": high,
                 **{name: printed(metric, summary[metric]) for name, metric in _OTHERS.items()},
                 "Held-out SSIM": printed("ssim", held_out[key]["ssim"]),
-                **{f"KID{end}": kid.get(column, "") for end, column in _KID.items()},
-                "flagged": flags.get(key, ""),
+                **{f"KID{end}": _short(kid.get(column, "")) for end, column in _KID.items()},
+                "flagged": _short(flags.get(key, "")),
                 "n": str(summary["n"]),
             }
         )
@@ -104,7 +135,7 @@ def effects(results: Rows, *, seed: int = 0) -> list[str]:
             continue
         for place, factor in enumerate(FACTORS):
             told = [
-                f"{_signed(_effect(of_methods, place, column, seed=seed))} in {outcome}"
+                f"{signed(_effect(of_methods, place, column, seed=seed))} in {outcome}"
                 for outcome, column in OUTCOMES.items()
             ]
             sentences.append(f"{class_name}: {factor} adds {' and '.join(told)}.")
@@ -125,9 +156,9 @@ def _effect(
     return mean_interval(np.array(differences), clusters_of(patients), seed=seed)
 
 
-def _signed(effect: Interval) -> str:
-    mean, low, high = effect
-    return f"{mean:+.3f}" if math.isnan(low) else f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
+def _short(text: str) -> str:
+    """A number with three significant digits, nothing where there is none."""
+    return f"{float(text):.3g}" if text and math.isfinite(float(text)) else ""
 
 
 def _yes(value: bool) -> str:

@@ -15,6 +15,7 @@ from monai_aggrgan.exceptions import InputError
 from monai_aggrgan.metrics.resampling import Interval, clusters_of, mean_interval
 
 __all__ = [
+    "BETTER",
     "HEADINGS",
     "MISSING",
     "REAL_LABEL",
@@ -27,6 +28,9 @@ __all__ = [
 ]
 
 HEADINGS = {"ssim": "SSIM", "psnr": "PSNR", "kl": "KL-divergence", "sd": "SD"}
+BETTER = {"ssim": 1, "psnr": 1, "kl": -1, "sd": 1}
+"""Metric -> 1 where higher is better, -1 where lower is."""
+
 DIGITS = {"ssim": 3, "psnr": 2, "kl": 3, "sd": 2}
 MISSING = "n/a"
 REAL_LABEL = "Real (held-out patients)"

@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monai_aggrgan.evaluation.similarity import METRICS
-from monai_aggrgan.evaluation.summaries import HEADINGS, MISSING, ends, printed
+from monai_aggrgan.evaluation.summaries import BETTER, HEADINGS, MISSING, ends, printed
 from monai_aggrgan.metrics.resampling import Interval
 
 __all__ = ["all_metrics", "best_columns", "in_order", "record_of"]
-
-SIGN = {"ssim": 1, "psnr": 1, "kl": -1, "sd": 1}
 
 
 def all_metrics(summary: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -61,4 +59,4 @@ def best_columns(record: dict[str, str], rivals: Sequence[dict[str, str]]) -> li
 def _merit(metric: str, record: Mapping[str, str]) -> float:
     """What is better is larger; judged as printed, so that equal figures are equally bold."""
     text = record[HEADINGS[metric]]
-    return -math.inf if text == MISSING else SIGN[metric] * float(text)
+    return -math.inf if text == MISSING else BETTER[metric] * float(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from monai_aggrgan.evaluation.methods import AGGREGATES, AGGRGANS, with_style
 from monai_aggrgan.evaluation.paper import TABLE_NUMBERS, paper_dataset, printed_value
 from monai_aggrgan.evaluation.similarity import METRICS, PAIRINGS
 from monai_aggrgan.evaluation.summaries import (
@@ -40,14 +41,13 @@ __all__ = [
     "write_table1",
 ]
 
-AGGREGATES = {"aggregate_ssim": "Aggregate only (SSIM)", "aggregate_psnr": "Aggregate only (PSNR)"}
-AGGRGANS = {"aggrgan_ssim": "AGGrGAN (SSIM)", "aggrgan_psnr": "AGGrGAN (PSNR)"}
 PROTOCOL = (
     "Mean over n images and its 95 % interval (2000 bootstrap resamples of patients), each image against its "
     "reference: the real image that selected it and, where styled, lent its style (pairing: paired). SSIM, PSNR, SD: "
     "higher is better; KL-divergence: lower. Bold: best of its class among the methods, as printed. "
-    f"{REAL_LABEL}: slices of patients that no training saw, put through the same selection (their pool is the "
-    "held-out side, most often smaller than a generator's); the rows below it are the same slices against the nearest "
+    f"{REAL_LABEL}: slices of patients that no training saw, selected by SSIM for the same references, beside methods "
+    "that were selected by PSNR too (their pool is the held-out side, most often smaller than a generator's); the rows "
+    "below it are the same slices against the nearest "
     "training image, a random one, and the nearest slice of another held-out patient. Real rows do not compete."
 )
 SD_NOTE = (
@@ -85,7 +85,7 @@ def write_table1(
     Raises:
         InputError: when `rows` hold none of the methods.
     """
-    labels = {**_with_style(generators), **AGGRGANS}
+    labels = {**with_style(generators), **AGGRGANS}
     if not _write_methods(folder, "table1", rows, labels, kind="methods", seed=seed):
         raise InputError("The results hold none of the methods of table1: name the generators that were evaluated.")
 
@@ -119,8 +119,10 @@ def write_pairings_table(
     As `write_table1`, with rows for the aggregates before style transfer and nothing marked as best; `generators` may
     name baselines too.
     """
-    labels = {**_with_style(generators), **AGGREGATES, **AGGRGANS, "real": REAL_LABEL}
+    labels = {**with_style(generators), **AGGREGATES, **AGGRGANS, "real": REAL_LABEL}
     listed = [row for row in rows if row["method"] in labels]
+    if {row["method"] for row in listed} <= {"real"}:
+        raise InputError("The results hold none of the methods of pairings: name the generators that were evaluated.")
     summaries = [
         in_order(summarise(listed, pairing=pairing, metrics=("ssim", "psnr"), seed=seed), labels)
         for pairing in PAIRINGS
@@ -136,8 +138,6 @@ def write_pairings_table(
         )
         for of_method in zip(*summaries, strict=True)
     ]
-    if not records:
-        raise InputError("The results hold none of the methods of pairings: name the generators that were evaluated.")
     title, notes = "SSIM and PSNR in four pairings", [PAIRINGS_NOTE, unknown_patients(listed)]
     write_table(folder, "pairings", records, title=title, notes=notes, intervals=False)
 
@@ -145,13 +145,6 @@ def write_pairings_table(
 def pairing_heading(metric: str, pairing: str) -> str:
     """Column of the pairings table, such as `SSIM held-out nearest`."""
     return f"{HEADINGS[metric]} {pairing_words(pairing)}"
-
-
-def _with_style(generators: Mapping[str, str]) -> dict[str, str]:
-    labels: dict[str, str] = {}
-    for generator, label in generators.items():
-        labels |= {generator: label, f"{generator}+style": f"{label} + style transfer"}
-    return labels
 
 
 def _write_methods(
@@ -168,6 +161,8 @@ def _write_methods(
     dataset = paper_dataset({row["class_name"] for row in rows})
     number = TABLE_NUMBERS[dataset][kind] if dataset else None
     methods = in_order(summarise([row for row in listed if row["method"] in labels], seed=seed), labels)
+    if not methods:
+        return False
     real = [row for row in listed if row["method"] == "real"]
     reals = {pairing: summarise(real, pairing=pairing, seed=seed) for pairing in PAIRINGS}
     records = []
@@ -184,8 +179,6 @@ def _write_methods(
             label = REAL_LABEL if pairing == "paired" else f"{REAL_LABEL}, {pairing_words(pairing)}"
             of_class = [summary for summary in summaries if summary["class_name"] == class_name]
             records += [{**record_of(label, all_metrics(s), paper={}), "best": ""} for s in of_class]
-    if not records:
-        return False
     title = f"Table {number}" if number else f"Table {TABLE_NUMBERS['figshare'][kind]} layout"
     notes = [PROTOCOL, SD_NOTE, PAPER_NOTE if dataset else "", unknown_patients(listed)]
     write_table(folder, name, records, title=title, notes=notes)

@@ -33,6 +33,7 @@ from monai_aggrgan.metrics.resampling import (
     clusters_of,
     jackknife_interval,
     mean_interval,
+    share_interval,
 )
 from monai_aggrgan.metrics.sharpness import SharpnessDifferenceMetric, sharpness_difference
 from monai_aggrgan.metrics.whitening import Whitening
@@ -75,5 +76,6 @@ __all__ = [
     "pairwise_ssim",
     "precision_recall",
     "precision_recall_terms",
+    "share_interval",
     "sharpness_difference",
 ]

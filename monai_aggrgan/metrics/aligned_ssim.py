@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from monai_aggrgan.metrics.all_pairs_ssim import C1, C2, WINDOW, _band, _full_precision
 from monai_aggrgan.metrics.grey_images import plain_images
+from monai_aggrgan.metrics.local_means import C1, C2, WINDOW, full_precision, gaussian_band
 
 __all__ = ["AlignedMatches", "AlignedSSIM"]
 
@@ -84,9 +84,9 @@ class AlignedSSIM:
                 f"max_shift must lie in 0..{room} and shortlist be at least 1, got {self.max_shift} and {shortlist}"
             )
         self.shortlist = min(shortlist, 2 * len(images))
-        self._bands = [_band(size).to(images) for size in (height, width)]
+        self._bands = [gaussian_band(size).to(images) for size in (height, width)]
         self._waves = _waves(height, width, max_shift=self.max_shift, device=images.device)
-        with _full_precision(images.device.type):
+        with full_precision(images.device.type):
             blocks = [self._prepare(block) for block in images.split(BLOCK)]
             self._maps = _Maps(*(torch.cat(maps) for maps in zip(*(maps for maps, _ in blocks), strict=True)))
             details = [maps for _, maps in blocks]
@@ -99,7 +99,7 @@ class AlignedSSIM:
     def __call__(self, judged: Tensor) -> AlignedMatches:
         """Matches of images (N, 1, H, W) in [0, 1], of the references' size and on their device."""
         images = plain_images(judged, like=self._maps.images)
-        with _full_precision(images.device.type):
+        with full_precision(images.device.type):
             found = [self._match(block) for block in images.split(BLOCK)]
         return AlignedMatches(*(torch.cat(column) for column in zip(*found, strict=True)))
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,19 +10,13 @@ from monai.utils.module import look_up_option
 from torch import Tensor
 
 from monai_aggrgan.metrics.grey_images import plain_images
+from monai_aggrgan.metrics.local_means import C1, C2, FILTERS, WINDOW, Filtering, fastest_filtering, full_precision
 
 __all__ = ["AllPairsSSIM"]
 
-WINDOW, SIGMA = 11, 1.5
-C1, C2 = 0.01**2, 0.03**2  # (K1 L)^2 and (K2 L)^2 for data range L = 1
 MAPS = 7  # float32 maps in work for each image of a block
 LANES = 32  # a block holds a multiple of them: torch sums what is over in another order, and twins would differ
 FAST_BYTES = {"cpu": 16 * 2**20, "cuda": 512 * 2**20}  # of a block: what a CPU's last cache holds, what fills a GPU
-
-Filtering = Literal["depthwise", "matrix"]
-LocalMean = Callable[[Tensor, float], Tensor]
-"""Gives the means (H', W', C) of images (H, W, C) over the window, valid region, plus a constant; with stride 1 the
-sizes H' and W' are H - 10 and W - 10."""
 
 
 class _Moments(NamedTuple):
@@ -74,8 +66,9 @@ class AllPairsSSIM:
             raise ValueError(f"SSIM needs images of at least {WINDOW}x{WINDOW} pixels, got {height}x{width}")
         if stride < 1:
             raise ValueError(f"stride must be at least 1, got {stride}")
-        fast = "depthwise" if images.device.type == "cpu" and torch.backends.mkldnn.is_available() else "matrix"
-        self._local_mean = _FILTERS[look_up_option(filtering or fast, _FILTERS.keys())](images, stride)
+        self._local_mean = FILTERS[look_up_option(filtering or fastest_filtering(images), FILTERS.keys())](
+            images, stride
+        )
         budget = memory_budget or FAST_BYTES.get(images.device.type, FAST_BYTES["cuda"])
         self.block_size = max(1, budget // (MAPS * 4 * height * width * LANES)) * LANES
         blocks = [self._moments(block) for block in images.split(self.block_size)]
@@ -91,7 +84,7 @@ class AllPairsSSIM:
     def _moments(self, images: Tensor) -> _Moments:
         """Of images (C, H, W), filled up to whole lanes."""
         pixels = F.pad(images, (0, 0, 0, 0, 0, -len(images) % LANES)).permute(1, 2, 0).contiguous()
-        with _full_precision(images.device.type):
+        with full_precision(images.device.type):
             mean, mean_of_square = self._local_mean(pixels, 0.0), self._local_mean(pixels.square(), 0.0)
         # rounding can leave -1e-8 where an image is constant
         return _Moments(pixels, mean, mean_of_square.addcmul_(mean, mean, value=-1).clamp_min_(0))
@@ -104,7 +97,7 @@ class AllPairsSSIM:
         scores = block.images.new_empty(len(self._references.images), block.images.shape[-1])
         product, means = torch.empty_like(block.images), torch.empty_like(block.mean)
         total = product.view(-1)[: means.numel()].view_as(means)  # the product is used up by then
-        with _full_precision(scores.device.type):
+        with full_precision(scores.device.type):
             for score, image, mean, variance in zip(scores, *self._references, strict=True):
                 torch.mul(block.images, image[..., None], out=product)
                 ssim = self._local_mean(product, C2 / 2)
@@ -119,64 +112,3 @@ class AllPairsSSIM:
 def _one_by_one(blocks: tuple[Tensor, ...]) -> Tensor:
     """Maps of blocks (H, W, C) as maps of images (N, H, W)."""
     return torch.cat([block.permute(2, 0, 1).contiguous() for block in blocks])
-
-
-def _depthwise_mean(like: Tensor, stride: int) -> LocalMean:
-    """Gaussian means of images (H, W, C) by oneDNN's depthwise convolution."""
-    row = _window().to(like)
-
-    def local_mean(images: Tensor, plus: float) -> Tensor:
-        height, width, channels = images.shape
-        # the stride of the batch is told as if there were a second image: else torch does not see channels last
-        batch = images.as_strided((1, channels, height, width), (images.numel(), 1, width * channels, channels))
-        window = row.expand(channels, 1, -1)
-        constant = images.new_full((channels,), plus)
-        across = F.conv2d(batch, window[:, :, None], stride=(1, stride), groups=channels)
-        means = F.conv2d(across, window[..., None], constant, stride=(stride, 1), groups=channels)
-        return means[0].permute(1, 2, 0)
-
-    return local_mean
-
-
-def _matrix_mean(like: Tensor, stride: int) -> LocalMean:
-    """Gaussian means of images (H, W, C) by products with banded matrices."""
-    rows, columns = (_band(size)[::stride].contiguous().to(like) for size in like.shape[1:])
-
-    def local_mean(images: Tensor, plus: float) -> Tensor:
-        _, width, channels = images.shape
-        down = rows @ images.flatten(1)
-        return (columns @ down.view(-1, width, channels)).add_(plus)
-
-    return local_mean
-
-
-_FILTERS = {"depthwise": _depthwise_mean, "matrix": _matrix_mean}
-
-
-def _window() -> Tensor:
-    """The Gaussian window (11,), rounded once, so that it sums to 1: what is missing would be a grey's variance."""
-    window = torch.exp(-((torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2) / SIGMA).square() / 2)
-    return (window / window.sum()).float()
-
-
-def _band(size: int) -> Tensor:
-    """Matrix (size - 10, size) whose product with a column is its Gaussian filter, valid part."""
-    row = F.pad(_window(), (0, size - WINDOW))
-    return torch.stack([row.roll(shift) for shift in range(size - WINDOW + 1)])
-
-
-@contextmanager
-def _full_precision(device_type: str) -> Iterator[None]:
-    """Leave autocast and every short cut of float32 arithmetic."""
-    mkldnn, cuda = torch.backends.mkldnn, torch.backends.cuda.matmul
-    places: list[Any] = [getattr(mkldnn, "matmul", None), getattr(mkldnn, "conv", None), cuda]
-    name, full = ("fp32_precision", "ieee") if hasattr(cuda, "fp32_precision") else ("allow_tf32", False)
-    before = [(place, getattr(place, name)) for place in places if hasattr(place, name)]
-    try:
-        for place, _ in before:
-            setattr(place, name, full)
-        with torch.autocast(device_type, enabled=False):
-            yield
-    finally:
-        for place, value in before:
-            setattr(place, name, value)

@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from monai_aggrgan.metrics.all_pairs_ssim import _FILTERS, C1, C2, WINDOW, AllPairsSSIM, _full_precision
+from monai_aggrgan.metrics.all_pairs_ssim import AllPairsSSIM
 from monai_aggrgan.metrics.grey_images import plain_images
+from monai_aggrgan.metrics.local_means import C1, C2, FILTERS, WINDOW, fastest_filtering, full_precision
 
 __all__ = ["ShortlistSSIM", "chosen_pairs_ssim"]
 
@@ -36,12 +37,11 @@ def chosen_pairs_ssim(judged: Tensor, references: Tensor, choices: Tensor) -> Te
         raise ValueError(f"choices must be ({len(images)}, K), got {tuple(choices.shape)}")
     if min(images.shape[1:]) < WINDOW:
         raise ValueError(f"SSIM needs images of at least {WINDOW}x{WINDOW} pixels, got {tuple(images.shape[1:])}")
-    kind = "depthwise" if images.device.type == "cpu" and torch.backends.mkldnn.is_available() else "matrix"
-    local_mean = _FILTERS[kind](images, 1)
+    local_mean = FILTERS[fastest_filtering(images)](images, 1)
     owners = torch.arange(len(images), device=images.device).repeat_interleave(choices.shape[1])
     size = PAIRS.get(images.device.type, PAIRS["cuda"])
     scores = []
-    with _full_precision(images.device.type):
+    with full_precision(images.device.type):
         for owner, choice in zip(owners.split(size), choices.to(images.device).flatten().split(size), strict=True):
             x, y = (some.permute(1, 2, 0).contiguous() for some in (images[owner], partners[choice]))
             mean_x, mean_y = local_mean(x, 0.0), local_mean(y, 0.0)
@@ -75,21 +75,35 @@ class ShortlistSSIM:
         reduced = self._small is not references
         self._all_pairs = AllPairsSSIM(self._small, stride=2 if reduced else 1)
 
-    def rough(self, judged: Tensor) -> Tensor:
-        """SSIM (N, M) at the resolution of the shortlist."""
-        return self._all_pairs(_small(judged))
-
-    def nearest(self, judged: Tensor, rough: Tensor) -> tuple[Tensor, Tensor]:
-        """SSIM (N,) and index (N,) of the nearest reference; -1 where `rough` excludes all, and SSIM then NaN.
+    def shortlist(self, judged: Tensor, *, exclude: Tensor | None = None) -> Tensor:
+        """References (N, K) that are worth comparing exactly, best first; -1 where there are not as many.
 
         Args:
             judged: images (N, 1, H, W) in [0, 1].
-            rough: of them, as the method gives it; minus infinity where a reference is not allowed.
+            exclude: bool (N, M), true where a pair is not allowed.
+
+        Raises:
+            ValueError: when `exclude` is not (N, M).
         """
-        values, shortlist = rough.topk(self._length, dim=1)
-        scores = chosen_pairs_ssim(judged, self._references, shortlist).masked_fill(values == -torch.inf, -torch.inf)
+        rough = self._all_pairs(_small(judged))
+        if exclude is not None:
+            if exclude.shape != rough.shape:
+                raise ValueError(f"exclude must be {tuple(rough.shape)}, got {tuple(exclude.shape)}")
+            rough = rough.masked_fill(exclude.to(rough.device), -torch.inf)
+        values, indices = rough.topk(self._length, dim=1)
+        return indices.masked_fill(values == -torch.inf, -1)
+
+    def nearest(self, judged: Tensor, shortlist: Tensor) -> tuple[Tensor, Tensor]:
+        """SSIM (N,) and index (N,) of the nearest reference, of equals the first; -1 where there is none, SSIM NaN.
+
+        Args:
+            judged: images (N, 1, H, W) in [0, 1].
+            shortlist: of them, as the method gives it.
+        """
+        scores = chosen_pairs_ssim(judged, self._references, shortlist.clamp(min=0))
+        scores = scores.masked_fill(shortlist < 0, -torch.inf)
         best = scores.amax(dim=1, keepdim=True)
-        first = torch.where(scores == best, shortlist, len(self._references)).amin(dim=1)  # of equals
+        first = torch.where(scores == best, shortlist, len(self._references)).amin(dim=1)
         none = best[:, 0] == -torch.inf
         return best[:, 0].masked_fill(none, torch.nan), first.masked_fill(none, -1)
 

@@ -13,8 +13,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.stats import t as student_t
 from torch import Tensor
 
-from monai_aggrgan.metrics.all_pairs_ssim import C1, C2, WINDOW, _band, _full_precision
 from monai_aggrgan.metrics.grey_images import plain_images
+from monai_aggrgan.metrics.local_means import C1, C2, WINDOW, full_precision, gaussian_band
 from monai_aggrgan.metrics.resampling import Interval
 
 __all__ = [
@@ -174,8 +174,8 @@ def _draw(count: int, pairs: int, *, seed: int) -> Tensor:
 
 def _similarity(images: Tensor, pairs: Tensor, *, with_luminance: bool) -> Tensor:
     """Mean contrast and structure, or mean SSIM, (P,) float64 of pairs of images (N, H, W) at one scale."""
-    rows, columns = (_band(size).to(images) for size in images.shape[1:])
-    with _full_precision(images.device.type):
+    rows, columns = (gaussian_band(size).to(images) for size in images.shape[1:])
+    with full_precision(images.device.type):
         means = rows @ images @ columns.T
         variances = (rows @ images.square() @ columns.T - means.square()).clamp_(min=0)
         found = []

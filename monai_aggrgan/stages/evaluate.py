@@ -17,7 +17,7 @@ from monai_aggrgan.stages.judging import Images, Judge
 from monai_aggrgan.stages.select import REAL
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.steps import BY_TURNS, MERGED_UNSELECTED, SINGLE_UNSELECTED, STYLED, by_turns
-from monai_aggrgan.stages.task import Task
+from monai_aggrgan.stages.task import RECORD, Task
 
 __all__ = ["AUDIT", "DISTRIBUTION", "MEMORIZATION", "RESULTS", "images_of", "method_folders", "tasks"]
 
@@ -70,6 +70,8 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
 def _evaluate(
     folder: Path, *, settings: StudySettings, class_name: str, spaces: Callable[[], list[FeatureSpace]]
 ) -> None:
+    for name in (RESULTS, RECORD):  # of 0.1.0, which had one for all classes
+        (folder.parent / name).unlink(missing_ok=True)
     listed = images_of(settings, class_name)
     real = listed.pop(REAL)
     judge = Judge(settings, class_name, spaces=spaces(), count=min(map(len, listed.values())))

@@ -29,9 +29,9 @@ def feature_spaces(settings: StudySettings) -> list[FeatureSpace]:
 def identity_of_spaces(settings: StudySettings) -> dict[str, Any]:
     """What the spaces depend on, as plain values."""
     weights = Path(settings.vgg_weights).expanduser()
-    paths = {name: Path(spec["path"]) for name, spec in settings.feature_spaces.items() if "path" in spec}
+    given = [value for spec in settings.feature_spaces.values() for value in spec.values() if isinstance(value, str)]
     return {
         "vgg_weights": digest_of(weights) if weights.is_file() else settings.vgg_weights,
         "feature_spaces": settings.as_json()["feature_spaces"],
-        "files": {name: digest_of(path) for name, path in paths.items() if path.is_file()},
+        "files": {value: digest_of(Path(value)) for value in given if Path(value).is_file()},
     }

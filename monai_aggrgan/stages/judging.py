@@ -81,14 +81,16 @@ class Judge:
 
     def _measure(self, images: Tensor) -> dict[str, Tensor]:
         """What is computed of an image whatever the method."""
-        to_training, to_held_out = self._pairings.rough(images)
+        to_training, to_held_out = self._pairings.shortlists(images)
         return {"to training": to_training, "to held-out": to_held_out, **self._features(images)}
 
     def judge(self, method: str, images: Images) -> None:
         """Judge the images of a method as images, as a set, and for copies."""
-        judged, columns = self._read(images)
+        judged = self._images(images)
+        columns = self._measured(judged, [row["sha256"] for _, row in images])
         rows = [self._told(method, source, row) for source, row in images]
-        compared = self._compare(judged, columns, [row for _, row in images], exclude=None)
+        shortlists = columns["to training"], columns["to held-out"]
+        compared = self._compare(judged, [row for _, row in images], shortlists)
         self._keep_results(rows, compared)
         patients = [str(row["patient"]) for row in rows]
         features = {space.name: columns[space.name] for space in self._spaces}
@@ -104,9 +106,9 @@ class Judge:
 
         As a set, training images stand in their place: they are the real ones that are not held out.
         """
-        judged, columns = self._read(images)
-        rows = [row for _, row in images]
-        compared = self._compare(judged, columns, rows, exclude=self._same_patient(rows))
+        judged, rows = self._images(images), [row for _, row in images]
+        shortlists = self._pairings.shortlists(judged, exclude_held_out=self._same_patient(rows))
+        compared = self._compare(judged, rows, shortlists)
         self._keep_results([self._told(REAL, source, row) for source, row in images], compared)
         self.distribution += self._distribution.judge_real()
         found = self._audit.judge_held_out()
@@ -117,10 +119,9 @@ class Judge:
         ]
         self.audit += [{**told, **measure} for measure in found.measures]
 
-    def _read(self, images: Images) -> tuple[Tensor, dict[str, Tensor]]:
+    def _images(self, images: Images) -> Tensor:
         judged = torch.stack([read_nifti(source / row["file"]) for source, row in images])
-        judged = judged.to(self._settings.torch_device)
-        return judged, self._measured(judged, [row["sha256"] for _, row in images])
+        return judged.to(self._settings.torch_device)
 
     def _told(self, method: str, source: Path, row: dict[str, str]) -> Row:
         """The columns that say what an image is."""
@@ -134,15 +135,10 @@ class Judge:
         }
 
     def _compare(
-        self, judged: Tensor, columns: dict[str, Tensor], rows: list[dict[str, str]], *, exclude: Tensor | None
+        self, judged: Tensor, rows: list[dict[str, str]], shortlists: tuple[Tensor, Tensor]
     ) -> dict[str, Tensor]:
-        return self._pairings.compare(
-            judged,
-            partners=torch.tensor([self._place[row["reference"]] for row in rows]),
-            seed=self._settings.seed,
-            exclude_held_out=exclude,
-            rough=(columns["to training"], columns["to held-out"]),
-        )
+        partners = torch.tensor([self._place[row["reference"]] for row in rows])
+        return self._pairings.compare(judged, partners=partners, seed=self._settings.seed, shortlists=shortlists)
 
     def _keep_results(self, told: list[Row], compared: dict[str, Tensor]) -> None:
         sides = {"nearest_training": self._training, "nearest_held_out": self._held_out}

@@ -13,7 +13,7 @@ from monai_aggrgan.evaluation.audit import AUDIT_RULE
 from monai_aggrgan.evaluation.claims import claims_rows, read_claims
 from monai_aggrgan.evaluation.paper import TABLE_NUMBERS, paper_dataset
 from monai_aggrgan.evaluation.report import write_report
-from monai_aggrgan.evaluation.steps import effects, steps_rows
+from monai_aggrgan.evaluation.steps import effects, write_steps_table
 from monai_aggrgan.stages import report_facts, report_pictures
 from monai_aggrgan.stages.evaluate import AUDIT, DISTRIBUTION, MEMORIZATION, RESULTS
 from monai_aggrgan.stages.select import METRICS
@@ -25,9 +25,13 @@ __all__ = ["REPORT", "tasks"]
 REPORT = "report.html"
 FIGURES = {"figshare": (3, 5), "brats": (4, 6), None: (3, 5)}
 """Numbers of the paper's figures of methods and of baselines, by its data set."""
-CLAIMS, STEPS = "claims.csv", "steps.csv"
+CLAIMS = "claims.csv"
 NAMES = {"figshare": "brain tumour data set", "brats": "BraTS"}
-FILTER_COMMAND = "python -m monai.bundle run filter --output_dir STUDY ..."
+FILTER_COMMAND = (
+    "python -m monai.bundle run filter --bundle_root bundles/brain_mri_aggrgan"
+    " --config_file bundles/brain_mri_aggrgan/configs/study.yaml --output_dir STUDY"
+)
+"""With the study's other options, if it had any."""
 
 
 def tasks(settings: StudySettings) -> Iterator[Task]:
@@ -116,5 +120,4 @@ def _write_tables(folder: Path, settings: StudySettings) -> None:
     claims = read_claims(results, generators=generators, baselines=baselines, seed=settings.seed)
     write_manifest(folder, claims_rows(claims), name=CLAIMS)
     distribution, audit = (read_manifest(folder, name=name) for name in (DISTRIBUTION, AUDIT))
-    if steps := steps_rows(results, distribution, audit):
-        write_manifest(folder, steps, name=STEPS)
+    write_steps_table(folder, results, distribution, audit, seed=settings.seed)

@@ -44,6 +44,13 @@ def notices(settings: StudySettings) -> list[str]:
             " of real images `held-out nearest` may meet another slice of the same patient and is then too good, and"
             " intervals are too narrow."
         )
+    pools = product(settings.prepared_classes(), settings.trained)
+    records = [read_record(settings.stage_dir("train", *pool)) for pool in pools]
+    if any(record and record["settings"].get("select_best") for record in records):
+        told.append(
+            "Checkpoints were chosen by their likeness to the held-out patients (select_best): these no longer judge"
+            " the images without favour."
+        )
     if settings.vgg_weights == "random":
         told.append(
             "VGG-19's weights are random: style transfer shows that the program runs, not what the method can do, and"

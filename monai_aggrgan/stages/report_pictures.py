@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -34,6 +35,7 @@ SHEETS = {
     NEAR_DUPLICATES: "Held-out images beside training images that show nearly the same: the most alike, 12 at most.",
 }
 PAIRS = 20
+SPACE = "vgg19"
 GALLERY = 8  # images of each method
 POINTS = 300  # of a curve
 LOSSES = ("critic/real", "critic/fake", "generator/adversarial")
@@ -149,7 +151,7 @@ def galleries(folder: Path, settings: StudySettings) -> list[Picture]:
         name = f"gallery_{class_name}.png"
         write_png(folder / name, labelled_rows(rows))
         caption = (
-            f"{class_name}: {GALLERY} images a row, drawn by the seed, not chosen. From the top: real images of"
+            f"{class_name}: at most {GALLERY} images a row, drawn by the seed, not chosen. From the top: real images of"
             " patients that no training saw, images of each GAN's pool before any selection, and finished images."
         )
         pictures.append({"path": name, "caption": caption})
@@ -161,30 +163,37 @@ def _drawn(images: Tensor, draw: random.Random) -> list[Tensor]:
 
 
 def closest(folder: Path, settings: StudySettings) -> list[Picture]:
-    """The finished images that are nearest to training images, beside these, by pixels and by features."""
+    """The finished images that are nearest to training images, beside these: by pixels and by VGG-19's features."""
+    kinds = {
+        "likeness": ("", "most like a training image once both are aligned, flagged ones first", "ssim_training"),
+        SPACE: (f"_{SPACE}", f"closest to one training image in the feature space {SPACE}", f"{SPACE}_training"),
+    }
     pictures = []
-    for class_name in settings.prepared_classes():
+    for class_name, (by, (suffix, words, partner)) in product(settings.prepared_classes(), kinds.items()):
         rows = read_manifest(settings.stage_dir("evaluate", class_name), name=MEMORIZATION)
-        rows = [row for row in rows if row["method"] == METHOD]
+        rows = closest_pairs([row for row in rows if row["method"] == METHOD], by=by, count=PAIRS)
         originals = _originals(settings, class_name)
-        pairs = [_pair(settings, originals, row) for row in closest_pairs(rows, count=PAIRS)]
-        name = f"closest_{class_name}.png"
+        pairs = [_pair(settings, originals, row, by=by, partner=partner) for row in rows]
+        name = f"closest_{class_name}{suffix}.png"
         write_png(folder / name, pairs_figure(pairs))
         caption = (
-            f"{class_name}: the {len(pairs)} images of AGGrGAN (SSIM) that are nearest to a training image in SSIM,"
-            " each at the left of that training image, which is mirrored where that brings them nearer; the nearest"
-            " first."
+            f"{class_name}: the {len(pairs)} images of AGGrGAN (SSIM) that are {words}, each at the left of that image"
+            f"{', which is mirrored where that brings them nearer' if by == 'likeness' else ''}."
         )
         pictures.append({"path": name, "caption": caption})
     return pictures
 
 
-def _pair(settings: StudySettings, originals: dict[str, Tensor], row: Mapping[str, str]) -> tuple[str, Tensor, Tensor]:
-    original = originals[row["ssim_training"]]
-    words = [f"SSIM {float(row['ssim']):.2f}", *(["mirrored"] if row["mirrored"] else [])]
+def _pair(
+    settings: StudySettings, originals: dict[str, Tensor], row: Mapping[str, str], *, by: str, partner: str
+) -> tuple[str, Tensor, Tensor]:
+    mirrored = by == "likeness" and bool(row["mirrored"])
+    shown = "likeness" if by == "likeness" and row["likeness"] else "ssim" if by == "likeness" else f"{by}_closeness"
+    word = {"likeness": "likeness", "ssim": "SSIM"}.get(shown, "closeness")
+    words = [f"{word} {float(row[shown]):.2f}", *(["mirrored"] if mirrored else [])]
     words += ["flagged"] if row["flagged"] else []
-    shown = original.flip(-1) if row["mirrored"] else original
-    return ", ".join(words), read_nifti(settings.output_dir / row["file"]), shown
+    original = originals[row[partner]]
+    return ", ".join(words), read_nifti(settings.output_dir / row["file"]), original.flip(-1) if mirrored else original
 
 
 def _originals(settings: StudySettings, class_name: str) -> dict[str, Tensor]:

@@ -38,7 +38,7 @@ CHOICES = {
     "vgg_scale": ("oxford", "torchvision"),
     "style_precision": ("float32", "bfloat16", "float16", "auto"),
 }
-OWN_SPACES = ("vgg19", "pixels", "images")
+OWN_SPACES = ("vgg19", "pixels", "images", "ssim")
 RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
     "held_out_fraction": (lambda value: 0 < value < 1, "between 0 and 1"),
     "sigma": (lambda value: 0 < value < math.inf, "above 0"),

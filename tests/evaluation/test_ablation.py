@@ -180,6 +180,8 @@ def test_the_text_holds_the_table_what_it_means_and_the_verdicts(tmp_path: Path)
     assert f"|  | {LABELS[SUBJECT]} | 0.375 | 0.50 | 0.500 | 0.50 | 0.125 | {gain} | {gain} | 2 |" in lines
     assert f"|  | *{REAL_LABEL}* | 0.375 | 0.50 | 0.500 | 0.50 | 0.125 |  |  | 2 |" in lines
     assert ABLATION_NOTE in lines and set(verdicts(rows)) <= set(lines)
+    tex = (tmp_path / "ablation.tex").read_text(encoding="utf-8")
+    assert r"\label{tab:ablation}" in tex and tex.count("+0.000 {[}+0.000, +0.000]") >= 2
 
 
 def test_the_verdict_names_a_merging_that_gains_more() -> None:

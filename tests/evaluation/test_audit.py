@@ -243,3 +243,12 @@ def test_on_slices_of_the_figshare_set(shared: Path):
     assert verdict(judged) == "fail" and measure(judged, "copies") == "1"
     assert judged.images[-1]["ssim_training"] == training.ids[5]
     assert (judged.images[-1]["mirrored"], judged.images[-1]["shift"]) == ("yes", "2 -1")
+
+
+def test_there_is_no_p_value_where_patients_are_unknown():
+    unknown = RealImages(TRAINING[64].images, TRAINING[64].ids, [""] * len(TRAINING[64].ids))
+    told, silent = (judge(audit_of(training, HELD_OUT[64]), NEW[64]) for training in (TRAINING[64], unknown))
+    assert 0 < float(measure(told, "pixels_distance_ratio", "p")) <= 1
+    assert measure(silent, "pixels_distance_ratio", "p") == ""
+    assert "p needs known patients" in measure(silent, "pixels_distance_ratio", "detail")
+    assert "known" not in measure(told, "pixels_distance_ratio", "detail")

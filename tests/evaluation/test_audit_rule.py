@@ -1,11 +1,29 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 import torch
 
-from monai_aggrgan.evaluation.audit_rule import FEW, Flags, closeness_limit, ssim_limit, verdict
+from monai_aggrgan.evaluation.audit_rule import (
+    ALIKE,
+    AUDIT_RULE,
+    CERTAIN,
+    COPY,
+    FEW,
+    FEW_CLOSENESS,
+    FEW_SSIM,
+    LIMIT,
+    MARGIN,
+    NEIGHBOURS,
+    QUANTILE,
+    Flags,
+    closeness_limit,
+    ssim_limit,
+    verdict,
+)
+from monai_aggrgan.evaluation.near_duplicates import SMALLEST
 from monai_aggrgan.metrics.resampling import Interval
 
 
@@ -25,7 +43,7 @@ def test_limits_are_those_of_the_formula() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, FEW - 1])
-def test_limits_are_strict_where_held_out_images_are_few(count: int) -> None:
+def test_only_stronger_evidence_counts_where_held_out_images_are_few(count: int) -> None:
     held_out = torch.full((count,), 0.7, dtype=torch.float64)
     assert ssim_limit(held_out, likeness_known=False) == 0.9
     assert closeness_limit(held_out, spaces=1) == 0.5
@@ -49,8 +67,27 @@ def test_a_set_fails_by_a_copy_or_by_many_flags(copies, near, low, usual, expect
     assert told == expected
     assert ("1 of 100 images is a copy" in detail) == (copies == 1)
     assert ("more than the limit" in detail) == (near > 0 and expected == "fail")
+    assert ("within the limit" in detail) == (near <= 15)
+    assert ("above the limit, but not clearly" in detail) == (near > 15 and expected == "pass")
     assert "weak" not in detail
     assert "weak" in verdict(flags(total=9), share, usual=0, held_out=19)[1]
+
+
+def test_the_rule_tells_every_number_of_the_code() -> None:
+    numbers = (
+        COPY,
+        ALIKE,
+        CERTAIN,
+        f"{LIMIT:.0%}",
+        MARGIN,
+        f"{QUANTILE:.0%}",
+        NEIGHBOURS,
+        FEW,
+        FEW_CLOSENESS,
+        FEW_SSIM,
+    )
+    for number in (*numbers, SMALLEST):
+        assert re.search(rf"(?<![\d.]){re.escape(str(number))}(?![\d])", AUDIT_RULE), number
 
 
 def test_what_flagged_an_image_is_said() -> None:

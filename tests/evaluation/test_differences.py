@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from monai_aggrgan.evaluation.differences import PairedDifferences
-from monai_aggrgan.metrics import mean_interval
+from monai_aggrgan.evaluation.differences import PairedDifferences, signed
+from monai_aggrgan.metrics import Interval, mean_interval
 
 
 def rows_of(method: str, values: list[float], patients: list[str] | None = None) -> list[dict[str, str]]:
@@ -44,3 +44,9 @@ def test_nothing_in_common_has_no_difference() -> None:
     assert all(math.isnan(number) for number in differences.over("a", "one", "two", "x"))
     assert all(math.isnan(number) for number in differences.over("b", "one", 0.0, "x"))
     assert differences.over("a", "one", 0.0, "x").mean == 1  # infinite ones are left out
+
+
+def test_differences_are_printed_with_their_sign() -> None:
+    assert signed(Interval(0.0127, -0.0031, 0.5)) == "+0.013 [-0.003, +0.500]"
+    assert signed(Interval(-1.5, math.nan, math.nan), digits=2) == "-1.50"
+    assert signed(Interval(math.nan, math.nan, math.nan)) == "n/a"

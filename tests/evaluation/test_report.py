@@ -145,9 +145,12 @@ def test_facts_are_shown_in_plain_words(folder: Path, facts: dict[str, Any]) -> 
 
 
 def test_what_is_wrong_with_the_data_stands_below_them(folder: Path, facts: dict[str, Any]) -> None:
-    skipped = [{"class_name": CLASS, "source": "a b.png", "reason": "a b.png is constant."}]
+    skipped = [{"class_name": CLASS, "source": "Jane Doe/a b.png", "reason": "x/Jane Doe/a b.png is constant."}]
     page = page_of(folder, {**facts, "skipped": skipped, "attention": ["There are few images."]})
-    assert {"There are few images.", "a b.png", "a b.png is constant."} <= set(page.text)
+    assert {"There are few images.", "The file is constant."} <= set(page.text)
+    for name in ("report.html", "report.md", "report.json"):
+        assert "constant" in (folder / name).read_text(encoding="utf-8")
+        assert not re.search(r"Jane Doe|a b\.png", (folder / name).read_text(encoding="utf-8"))
     without = page_of(folder, facts).text
     assert "Left out" in page.strong and "Left out" not in without
 
@@ -263,11 +266,12 @@ def test_pictures_stand_in_the_order_of_the_sections_and_say_what_they_show(
     folder: Path, facts: dict[str, Any]
 ) -> None:
     told = {**METHOD, "alt": "Two grey squares and arrows"}
-    more = {name: [{"path": "sheet.png", "caption": name}] for name in ("sheets", "curves", "closest")}
+    more = {name: [{"path": "sheet.png", "caption": name}] for name in ("sheets", "curves")}
+    more["closest"] = [{"path": "sheet.png", "caption": f"closest by {way}"} for way in ("SSIM", "vgg19", "pixels")]
     page = page_of(folder, {**facts, **more, "methods": [METHOD, told]})
     alts = [value for tag, name, value in page.attributes if (tag, name) == ("img", "alt")]
     figures = ["Four grey squares", METHOD["caption"], told["alt"]]
-    assert alts == ["sheets", "curves", *figures, "closest", "Drawn at random"]
+    assert alts == ["sheets", "curves", *figures, *(item["caption"] for item in more["closest"]), "Drawn at random"]
 
 
 CLASSES = ("a", "b")

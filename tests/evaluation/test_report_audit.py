@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monai_aggrgan.evaluation.report import FACTS
 from monai_aggrgan.evaluation.report_audit import audit_blocks
-from monai_aggrgan.evaluation.report_blocks import Charts, Table
+from monai_aggrgan.evaluation.report_blocks import Charts, Note, Table
 
 LABELS = {"mine": "My GAN", "real": "Real (held-out patients)"}
 
@@ -65,6 +65,14 @@ def test_each_space_has_a_folded_table_of_what_was_measured_in_it() -> None:
     assert (
         first.folded and [column.heading for column in second.columns] == ["Authentic"] and "my_space" in second.folded
     )
+
+
+def test_a_distance_ratio_without_known_patients_has_no_p_and_the_note_says_why() -> None:
+    rows = (row("vgg19_memorised", "0"), row("vgg19_distance_ratio", "-0.1"), row("flagged", "0"))
+    real = row("vgg19_memorised", "0", method="real")
+    assert texts(tables(*rows, real)[1]) == [["0 %", "-0.1", "n/a"], ["0 %", "", ""]]
+    notes = [block.text for block in audit_blocks(rows, [], labels=LABELS, facts=FACTS) if isinstance(block, Note)]
+    assert any("needs known patients and is n/a without" in text for text in notes)
 
 
 def test_parts_of_the_method_have_a_table_of_their_own() -> None:

@@ -57,6 +57,9 @@ def test_many_settings_and_left_out_files_are_folded() -> None:
     few, many = ({str(n): n for n in range(count)} for count in (8, 9))
     assert [settings_blocks(facts(settings=told))[1].folded for told in (few, many)] == ["", "All 9 settings"]  # type: ignore[union-attr]
     data = [{"class_name": "a", "section": "training", "images": 3, "patients": 1}]
-    skipped = [{"class_name": "a", "source": f"{n}", "reason": "r"} for n in range(6)]
-    folded = [block.folded for block in data_blocks(facts(data=data, skipped=skipped)) if isinstance(block, Table)]
-    assert folded == ["", "Files that were left out (6)"]
+    skipped = [{"class_name": "a", "count": 2, "reason": f"r{n}"} for n in range(6)]
+    blocks = data_blocks(facts(data=data, skipped=skipped))
+    tables = [block for block in blocks if isinstance(block, Table)]
+    assert [block.folded for block in tables] == ["", "Reasons why files were left out (6)"]
+    assert [cell.text for cell in tables[1].groups[0][1][0].cells] == ["2", "r0"]
+    assert any(isinstance(block, Paragraph) and "(12)" in block.text for block in blocks)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from monai_aggrgan.evaluation.seven_cs import seven_cs
 
 NAMES = ["Congruence", "Coverage", "Constraint", "Completeness", "Compliance", "Comprehension", "Consistency"]
@@ -48,6 +50,27 @@ def test_numbers_come_from_the_tables() -> None:
     assert "64x64" in told["Completeness"] and "labels a" in told["Completeness"]
     assert told["Comprehension"] == "This report holds data and split, all settings and the seed."
     assert "2 classes apart" in told["Consistency"] and "Intervals" in told["Consistency"]
+
+
+def test_the_audit_is_told_with_the_membership_attack() -> None:
+    flagged = {"class_name": "a", "method": "aggrgan_ssim", "measure": "flagged", "value": "0", "held_out": "0.05"}
+    attack = {**flagged, "measure": "membership_auc_vgg19", "value": "0.6", "low": "0.56", "high": "0.65"}
+    audit = [{**flagged, "verdict": "pass"}, {**attack, "verdict": ""}]
+    told = " ".join(seven_cs({"audit": audit}, facts={}, labels=LABELS)[4].measured)
+    assert "a passes" in told and "AUC of 0.60 [0.56, 0.65]" in told and "better than guessing in a" in told
+
+
+@pytest.mark.parametrize(("patients", "known"), [((5, 4), True), ((5, None), False), ((None, None), False), ((), True)])
+def test_intervals_speak_of_other_patients_only_where_patients_are_known(
+    patients: tuple[int | None, ...], known: bool
+) -> None:
+    facts = {"data": [{"class_name": "a", "patients": count} for count in patients]}
+    told = " ".join(seven_cs({"table1": [{"Category": "a", "SSIM low": "1"}]}, facts=facts, labels={})[-1].measured)
+    assert ("move with other patients" in told) == known and ("not known" in told) == (not known)
+
+
+def test_left_out_files_are_not_said_to_be_named() -> None:
+    assert "counted, not named" in seven_cs({}, facts={}, labels={})[4].measured[-1]
 
 
 def test_privacy_and_plausibility_are_not_claimed() -> None:

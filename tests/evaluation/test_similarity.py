@@ -106,10 +106,10 @@ def test_random_partner_is_a_training_image_drawn_by_the_seed_alone() -> None:
     assert (every - draw(3)).abs().min(dim=0).values.max() < 1e-4
 
 
-def test_a_known_rough_ssim_gives_the_same_columns() -> None:
+def test_known_shortlists_give_the_same_columns() -> None:
     judged, reals = images(4, seed=0), RealPairings(images(5, seed=1), images(3, seed=2))
     anew = reals.compare(judged, partners=torch.tensor([0, 1, 2, 4]), seed=1)
-    known = reals.compare(judged, partners=torch.tensor([0, 1, 2, 4]), seed=1, rough=reals.rough(judged))
+    known = reals.compare(judged, partners=torch.tensor([0, 1, 2, 4]), seed=1, shortlists=reals.shortlists(judged))
     assert all(torch.equal(known[name], values) for name, values in anew.items())
 
 
@@ -117,7 +117,8 @@ def test_an_image_without_an_allowed_held_out_partner_has_no_value() -> None:
     real = images(2, seed=0)
     exclude = torch.tensor([[True, True], [True, False]])
     reals = RealPairings(images(2, seed=1), real)
-    columns = reals.compare(real, partners=torch.tensor([0, 1]), seed=0, exclude_held_out=exclude)
+    shortlists = reals.shortlists(real, exclude_held_out=exclude)
+    columns = reals.compare(real, partners=torch.tensor([0, 1]), seed=0, shortlists=shortlists)
     assert columns["nearest_held_out"].tolist() == [-1, 1]
     for metric in METRICS:
         assert columns[f"{metric}_held_out_nearest"].isnan().tolist() == [True, False]

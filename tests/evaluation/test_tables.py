@@ -176,4 +176,9 @@ def test_results_without_the_methods_of_a_table_are_refused(tmp_path: Path) -> N
         write_table1(tmp_path, [row("a", "unknown")], generators=GENERATORS)
     with pytest.raises(InputError, match="none of the methods of pairings"):
         write_pairings_table(tmp_path, [row("a", "unknown")], generators=GENERATORS)
+    real = [row("a", "unknown"), row("a", "real")]  # real slices alone are no result
+    with pytest.raises(InputError, match="none of the methods of table1"):
+        write_table1(tmp_path, real, generators=GENERATORS)
+    with pytest.raises(InputError, match="none of the methods of pairings"):
+        write_pairings_table(tmp_path, real, generators=GENERATORS)
     assert list(tmp_path.iterdir()) == []

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from monai_aggrgan.data import phantom_slice
+from monai_aggrgan.metrics.all_pairs_ssim import AllPairsSSIM
 from monai_aggrgan.metrics.chosen_pairs_ssim import ShortlistSSIM, chosen_pairs_ssim
 from monai_aggrgan.metrics.pairwise import pairwise_ssim
 
@@ -34,31 +35,32 @@ def test_the_nearest_is_that_of_all_pairs(size):
     references, judged = heads(range(60), size=size), heads(range(60, 72), size=size)
     judged = torch.cat([judged, (0.5 * references[:6] + 0.5 * references[6:12])])
     search = ShortlistSSIM(references)
-    ssim, nearest = search.nearest(judged, search.rough(judged))
+    ssim, nearest = search.nearest(judged, search.shortlist(judged))
     exact = pairwise_ssim(judged, references)
     assert nearest.equal(exact.argmax(dim=1))
     torch.testing.assert_close(ssim, exact.amax(dim=1), atol=2e-6, rtol=0)
 
 
 def test_large_images_are_searched_at_half_their_size_and_small_ones_as_they_are():
-    large, small = heads(range(4), size=128), heads(range(4), size=64)
-    rough = ShortlistSSIM(large).rough(large)
-    assert rough.diagonal().min() > 1 - 1e-5 and not torch.equal(rough, pairwise_ssim(large, large))
+    large, small = heads(range(12), size=128), heads(range(12), size=64)
     halved = F.interpolate(large, size=64, mode="area")
-    assert (rough - pairwise_ssim(halved, halved)).abs().max() < 0.03
-    assert torch.equal(ShortlistSSIM(small).rough(small), pairwise_ssim(small, small))
+    for images, seen in ((large, halved), (small, small)):
+        rough = AllPairsSSIM(seen, stride=2 if images is large else 1)(seen)
+        assert ShortlistSSIM(images, length=5).shortlist(images).equal(rough.topk(5, dim=1).indices)
 
 
 def test_of_equals_the_first_and_of_excluded_none():
     references = heads(range(6), size=32)[[3, 1, 1, 2, 1]]
     search = ShortlistSSIM(references, length=4)
     judged = references[[1, 0]]
-    rough = search.rough(judged)
-    assert search.nearest(judged, rough)[1].tolist() == [1, 0]
-    rough[0, 1] = -torch.inf
-    rough[1] = -torch.inf
-    ssim, nearest = search.nearest(judged, rough)
+    assert search.nearest(judged, search.shortlist(judged))[1].tolist() == [1, 0]
+    exclude = torch.tensor([[False, True, False, False, False], [True] * 5])
+    shortlist = search.shortlist(judged, exclude=exclude)
+    assert shortlist[1].tolist() == [-1] * 4 and 1 not in shortlist[0]
+    ssim, nearest = search.nearest(judged, shortlist)
     assert nearest.tolist() == [2, -1] and ssim[1].isnan()
+    with pytest.raises(ValueError, match=r"exclude must be \(2, 5\), got \(5, 2\)"):
+        search.shortlist(judged, exclude=exclude.T)
 
 
 def test_real_slices_find_their_nearest(shared):
@@ -69,7 +71,7 @@ def test_real_slices_find_their_nearest(shared):
     images = torch.from_numpy(np.stack([np.asarray(Image.open(file)) for file in files])).float().div(255)[:, None]
     judged, references = images[:24], images[24:184]
     search = ShortlistSSIM(references)
-    ssim, nearest = search.nearest(judged, search.rough(judged))
+    ssim, nearest = search.nearest(judged, search.shortlist(judged))
     exact = pairwise_ssim(judged, references)
     assert (nearest == exact.argmax(dim=1)).float().mean() > 0.95
     assert (exact.amax(dim=1) - ssim).max() < 0.01

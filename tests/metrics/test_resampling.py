@@ -11,7 +11,13 @@ from scipy.stats import bootstrap
 from scipy.stats import t as student_t
 
 from monai_aggrgan.metrics import resampling
-from monai_aggrgan.metrics.resampling import cluster_counts, clusters_of, jackknife_interval, mean_interval
+from monai_aggrgan.metrics.resampling import (
+    cluster_counts,
+    clusters_of,
+    jackknife_interval,
+    mean_interval,
+    share_interval,
+)
 
 
 def test_a_patient_is_a_cluster_and_so_is_each_row_without_one() -> None:
@@ -166,3 +172,14 @@ def test_arguments_out_of_range_are_refused() -> None:
         cluster_counts(np.arange(0), resamples=5, seed=0)
     with pytest.raises(ValueError, match="groups must be 2 or more, got"):
         jackknife_interval(lambda keep: 0.0, np.arange(3), groups=1)
+
+
+def test_none_or_all_of_a_few_clusters_is_no_certainty() -> None:
+    clusters = np.repeat(np.arange(10), 3)
+    exact = 0.025 ** (1 / 10)  # binomial: none of ten is that likely at a share of 1 - exact
+    assert share_interval(torch.zeros(30, dtype=torch.bool), clusters) == (0, 0, pytest.approx(1 - exact))
+    assert share_interval(torch.ones(30, dtype=torch.bool), clusters) == (1, pytest.approx(exact), 1)
+    assert (1 - (1 - exact)) ** 10 == pytest.approx(0.025)
+    some = torch.arange(30) < 12
+    assert share_interval(some, clusters, seed=3) == mean_interval(some.double(), clusters, seed=3)
+    assert math.isnan(share_interval(torch.zeros(0, dtype=torch.bool), np.zeros(0, dtype=np.int64)).mean)
