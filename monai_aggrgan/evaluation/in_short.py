@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from monai_aggrgan.evaluation.audit_rule import FEW
+from monai_aggrgan.evaluation.audit_rule import FEW, LIMIT
 from monai_aggrgan.evaluation.finding import Finding
 from monai_aggrgan.evaluation.in_short_sets import likeness, variety
 from monai_aggrgan.evaluation.in_short_similarity import merging, similarity
@@ -84,8 +84,11 @@ def _copying(audit: Records, labels: Mapping[str, str]) -> Finding | None:
         )
     few = [row for row in audit if (row["method"], row["measure"]) == ("real", "flagged") and number(row["n"]) < FEW]
     if few:
-        text += f" It is a weak test: of some class there are fewer than {FEW} held-out images."
-    return Finding("bad" if failed else "open" if few or succeeds else "good", "Copying", text)
+        text += f" It is a weak test: there are fewer than {FEW} held-out images of a class."
+    blind = [row for row in mine if number(row["held_out"]) > LIMIT]
+    if blind:
+        text += " It tells little: as many real images of other patients are flagged."
+    return Finding("bad" if failed else "open" if few or succeeds or blind else "good", "Copying", text)
 
 
 def _claims(claims: Records, *, classes: Sequence[str]) -> Finding | None:

@@ -105,4 +105,5 @@ def _first_space(distribution: Records, metric: str) -> str:
 
 
 def _shown(ratios: Mapping[str, tuple[float, float, float]], names: Sequence[str]) -> str:
-    return spread(f"{ratios[name][0]:.1f}" for name in names)
+    values = [ratios[name][0] for name in names]
+    return spread(f"{value:.1f}" if value < 100 else f"{value:,.0f}" for value in values)

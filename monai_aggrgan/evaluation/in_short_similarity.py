@@ -104,8 +104,9 @@ def merging(ablation: Records) -> Finding | None:
     signs = {column: [_sign(record.get(column, "")) for record in edges] for column in ("SSIM gain", "Held-out gain")}
     paired, held_out = ([_where(every, of, sign) for sign in (1, -1)] for of in signs.values())
     text = (
-        f"Merging by edges beats the best single image against the reference {of_classes(paired[0], every)}, and"
-        f" against held-out images, which selected nothing, {of_classes(held_out[0], every)} (SSIM)."
+        "Merging by edges beats the best single image, by SSIM against the reference,"
+        f" {_or_not(paired[0], every)}; against held-out images, which selected nothing,"
+        f" {_or_not(held_out[0], every)}."
     )
     worse = [
         f"against {what} {of_classes(names, every)}"
@@ -115,6 +116,10 @@ def merging(ablation: Records) -> Finding | None:
     text += f" It is worse {listed(worse)}." if worse else ""
     better, lost = (len(names) == len(every) for names in held_out)
     return Finding("good" if better else "bad" if lost else "open", "Merging", text)
+
+
+def _or_not(some: Sequence[str], every: Sequence[str]) -> str:
+    return of_classes(some, every) if some or len(every) > 1 else "not at all"
 
 
 def _where(every: Sequence[str], signs: Sequence[int], sign: int) -> list[str]:

@@ -154,9 +154,10 @@ def custom_space(name: str, spec: Mapping[str, Any]) -> FeatureSpace:
 
     Args:
         name: for columns and messages.
-        spec: either "path", a file that `torch.jit.save` wrote, or "_target_", the dotted path of a module, with its
-            arguments, as in MONAI's configs; and with either "size", "channels", "mean", "std", see `FeatureSpace`
-            (these four are never arguments of the module). Both run code: name only what you trust.
+        spec: either "path", a file that `torch.jit.save` wrote, or "target", the dotted path of a module, with its
+            arguments; and with either "size", "channels", "mean", "std", see `FeatureSpace` (these four are never
+            arguments of the module). Both run code: name only what you trust. "_target_" is taken for "target", but
+            in a config MONAI would make the module itself.
 
     Raises:
         InputError: when the file is absent or not TorchScript, the module cannot be made, or a key is unknown.
@@ -165,7 +166,7 @@ def custom_space(name: str, spec: Mapping[str, Any]) -> FeatureSpace:
     ... # doctest: +SKIP
     """
     preprocessing = {key: spec[key] for key in PREPROCESSING if key in spec}
-    given = {key: value for key, value in spec.items() if key not in PREPROCESSING}
+    given = {"_target_" if key == "target" else key: spec[key] for key in spec if key not in PREPROCESSING}
     if "path" in given and "_target_" not in given:
         if unknown := sorted(map(str, given.keys() - {"path"})):
             known = ", ".join(PREPROCESSING)
@@ -174,7 +175,7 @@ def custom_space(name: str, spec: Mapping[str, Any]) -> FeatureSpace:
     elif "_target_" in given:
         network, description = _instantiated(name, given)
     else:
-        raise InputError(f"feature space '{name}' must name a path or a _target_, got {sorted(map(str, spec))}")
+        raise InputError(f"feature space '{name}' must name a path or a target, got {sorted(map(str, spec))}")
     size = preprocessing.get("size")
     described = f"{description}, images at {size} pixels" if size else description
     for parameter in network.parameters():  # requires_grad_ of a whole module is not there for TorchScript

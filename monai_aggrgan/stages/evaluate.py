@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 
 from tqdm import tqdm
 
-from monai_aggrgan.data.manifest import MANIFEST, read_manifest, write_manifest
+from monai_aggrgan.data.manifest import MANIFEST, read_manifest, sha256_of, write_manifest
+from monai_aggrgan.exceptions import InputError
 from monai_aggrgan.networks.feature_space import FeatureSpace
 from monai_aggrgan.stages import stylise
 from monai_aggrgan.stages.aggregate import ABLATION
@@ -19,7 +20,17 @@ from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.steps import BY_TURNS, MERGED_UNSELECTED, SINGLE_UNSELECTED, STYLED, by_turns
 from monai_aggrgan.stages.task import RECORD, Task
 
-__all__ = ["AUDIT", "DISTRIBUTION", "MEMORIZATION", "RESULTS", "images_of", "method_folders", "tasks"]
+__all__ = [
+    "AUDIT",
+    "DISTRIBUTION",
+    "MEMORIZATION",
+    "RESULTS",
+    "images_of",
+    "method_folders",
+    "read_evaluation",
+    "tasks",
+    "write_tables",
+]
 
 RESULTS = "results.csv"
 DISTRIBUTION = "distribution.csv"
@@ -78,7 +89,35 @@ def _evaluate(
     for method, images in tqdm(listed.items(), f"{class_name} evaluate", unit="method"):
         judge.judge(method, images)
     judge.judge_real(real)
-    write_manifest(folder, judge.results, name=RESULTS)
-    write_manifest(folder, judge.distribution, name=DISTRIBUTION)
-    write_manifest(folder, judge.memorization, name=MEMORIZATION)
-    write_manifest(folder, judge.audit, name=AUDIT)
+    write_tables(
+        folder,
+        {
+            RESULTS: judge.results,
+            DISTRIBUTION: judge.distribution,
+            MEMORIZATION: judge.memorization,
+            AUDIT: judge.audit,
+        },
+    )
+
+
+def write_tables(folder: Path, tables: Mapping[str, Sequence[Mapping[str, object]]]) -> None:
+    """Write CSV files and a manifest of their hashes, by which `read_evaluation` tells whether they are whole."""
+    paths = [write_manifest(folder, rows, name=name) for name, rows in tables.items()]
+    write_manifest(folder, [{"file": path.name, "sha256": sha256_of(path.read_bytes())} for path in paths])
+
+
+def read_evaluation(settings: StudySettings, class_name: str, name: str) -> list[dict[str, str]]:
+    """Rows of one of a class's tables, such as `RESULTS`.
+
+    Raises:
+        InputError: when it is absent, or is not what the stage wrote.
+    """
+    folder = settings.stage_dir("evaluate", class_name)
+    hashes = {row["file"]: row["sha256"] for row in read_manifest(folder)}
+    rows = read_manifest(folder, name=name)
+    if sha256_of((folder / name).read_bytes()) != hashes.get(name):
+        raise InputError(
+            f"{folder / name} is damaged or was changed since the stage `evaluate` wrote it: run that stage with"
+            " --again True."
+        )
+    return rows

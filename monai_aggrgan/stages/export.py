@@ -27,17 +27,20 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
         settings={"method": METHOD},
         upstream=[source.parent / source.name for source in sources],
         work=lambda folder: write_dataset(
-            folder, [(source, row) for source in sources for row in read_manifest(source)]
+            folder,
+            [(source, row) for source in sources for row in read_manifest(source)],
+            classes=settings.prepared_classes(),
         ),
     )
 
 
-def write_dataset(folder: Path, images: Sequence[tuple[Path, dict[str, str]]]) -> None:
+def write_dataset(folder: Path, images: Sequence[tuple[Path, dict[str, str]]], *, classes: Sequence[str]) -> None:
     """Copy images into a folder a class, with `manifest.csv` and `datalist.json`.
 
     Args:
         folder: an existing folder.
         images: of each the folder it lies in and its manifest row there.
+        classes: of the study, in the order of their labels, also such as have no image.
     """
     manifest = []
     for source, row in images:
@@ -49,11 +52,11 @@ def write_dataset(folder: Path, images: Sequence[tuple[Path, dict[str, str]]]) -
         manifest.append({"file": target.as_posix(), **{column: row[column] for column in COLUMNS}})
     write_manifest(folder, manifest)
     with whole_file(folder / DATALIST) as partial:
-        partial.write_text(json.dumps(_datalist(manifest), indent=1), encoding="utf-8")
+        partial.write_text(json.dumps(_datalist(manifest, classes), indent=1), encoding="utf-8")
 
 
-def _datalist(manifest: list[dict[str, str]]) -> dict[str, object]:
-    labels = {name: label for label, name in enumerate(dict.fromkeys(row["class_name"] for row in manifest))}
+def _datalist(manifest: list[dict[str, str]], classes: Sequence[str]) -> dict[str, object]:
+    labels = {name: label for label, name in enumerate(classes)}
     return {
         "name": "Synthetic images",
         "description": "Made by AGGrGAN (selection, aggregation and style transfer); no image is of a patient.",

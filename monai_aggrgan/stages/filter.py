@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from monai_aggrgan.data.manifest import read_manifest
-from monai_aggrgan.stages.evaluate import MEMORIZATION
+from monai_aggrgan.stages.evaluate import MEMORIZATION, read_evaluation
 from monai_aggrgan.stages.export import METHOD, write_dataset
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.task import Task
@@ -26,8 +26,10 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
         name="filter",
         folder=settings.stage_dir(FILTERED),
         settings={"method": METHOD},
-        inputs=[settings.stage_dir("evaluate", name) / MEMORIZATION for name in classes],
-        upstream=[settings.stage_dir("stylise", name, METHOD) for name in classes],
+        upstream=[
+            *(settings.stage_dir("evaluate", name) for name in classes),
+            *(settings.stage_dir("stylise", name, METHOD) for name in classes),
+        ],
         work=lambda folder: _filter(folder, settings),
     )
 
@@ -36,7 +38,7 @@ def _filter(folder: Path, settings: StudySettings) -> None:
     kept: list[tuple[Path, dict[str, str]]] = []
     for class_name in settings.prepared_classes():
         source = settings.stage_dir("stylise", class_name, METHOD)
-        audit = read_manifest(settings.stage_dir("evaluate", class_name), name=MEMORIZATION)
+        audit = read_evaluation(settings, class_name, MEMORIZATION)
         flagged = {row["file"] for row in audit if row["method"] == METHOD and row["flagged"]}
         rows = read_manifest(source)
         passed = [
@@ -50,4 +52,4 @@ def _filter(folder: Path, settings: StudySettings) -> None:
             len(rows),
         )
         kept += [(source, row) for row in passed]
-    write_dataset(folder, kept)
+    write_dataset(folder, kept, classes=settings.prepared_classes())

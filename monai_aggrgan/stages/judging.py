@@ -14,6 +14,7 @@ from monai_aggrgan.data.splits import HELD_OUT
 from monai_aggrgan.evaluation.audit import Audit, RealImages
 from monai_aggrgan.evaluation.distribution import Distribution, ImageSet
 from monai_aggrgan.evaluation.similarity import RealPairings
+from monai_aggrgan.exceptions import InputError
 from monai_aggrgan.networks.feature_space import FeatureSpace
 from monai_aggrgan.stages.measured import Measured
 from monai_aggrgan.stages.select import REAL
@@ -53,6 +54,7 @@ class Judge:
         self._pairings = RealPairings(self._training.images, self._held_out.images)
         self._measured = Measured(self._measure)
         training, held_out = self._image_set(self._training), self._image_set(self._held_out)
+        self._refuse_useless(training)
         self._distribution = Distribution(
             class_name,
             training=training,
@@ -72,6 +74,15 @@ class Judge:
         self.distribution: list[dict[str, str]] = []
         self.memorization: list[Row] = []
         self.audit: list[dict[str, str]] = []
+
+    def _refuse_useless(self, training: ImageSet) -> None:
+        """Refuse a space that cannot tell real images apart: in it everything is a copy of everything."""
+        for name, features in training.features.items():
+            if len(features) > 1 and (features == features[0]).all():
+                raise InputError(
+                    f"feature space '{name}' gives the same features for all {len(features)} training images of class"
+                    f" '{self._class_name}': leave it out, or mend its module."
+                )
 
     def _image_set(self, slices: PreparedSlices) -> ImageSet:
         return ImageSet(slices.images, self._features(slices.images), [row["patient"] for row in slices.rows])

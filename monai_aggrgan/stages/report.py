@@ -15,7 +15,7 @@ from monai_aggrgan.evaluation.paper import TABLE_NUMBERS, paper_dataset
 from monai_aggrgan.evaluation.report import write_report
 from monai_aggrgan.evaluation.steps import effects, write_steps_table
 from monai_aggrgan.stages import report_facts, report_pictures
-from monai_aggrgan.stages.evaluate import AUDIT, DISTRIBUTION, MEMORIZATION, RESULTS
+from monai_aggrgan.stages.evaluate import AUDIT, DISTRIBUTION, MEMORIZATION, RESULTS, read_evaluation
 from monai_aggrgan.stages.select import METRICS
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.task import Task
@@ -40,16 +40,13 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
     classes = settings.prepared_classes()
     pools = [*product(classes, settings.trained)]
     searched = [*product(classes, settings.generators, METRICS)]
-    names = ("note", "generators", "baselines", "vgg_weights")
+    names = ("note", "generators", "baselines", "vgg_weights", "seed")
     yield Task(
         name="report",
         folder=settings.stage_dir("report"),
         settings={name: options[name] for name in names},
-        inputs=[
-            settings.stage_dir("evaluate", class_name) / name
-            for class_name, name in product(classes, (RESULTS, DISTRIBUTION, MEMORIZATION, AUDIT))
-        ],
         upstream=[
+            *(settings.stage_dir("evaluate", class_name) for class_name in classes),
             *(settings.stage_dir("generate", class_name, generator) for class_name, generator in pools),
             *(settings.stage_dir("select", name, metric, generator) for name, generator, metric in searched),
         ],
@@ -59,8 +56,8 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
 
 def _report(folder: Path, settings: StudySettings) -> None:
     for name in (RESULTS, DISTRIBUTION, MEMORIZATION, AUDIT):
-        folders = [settings.stage_dir("evaluate", class_name) for class_name in settings.prepared_classes()]
-        write_manifest(folder, [row for source in folders for row in read_manifest(source, name=name)], name=name)
+        of_classes = [read_evaluation(settings, class_name, name) for class_name in settings.prepared_classes()]
+        write_manifest(folder, [row for rows in of_classes for row in rows], name=name)
     _write_tables(folder, settings)
     selection = report_facts.selection_rows(settings)
     write_manifest(folder, selection, name="selection.csv")
@@ -73,7 +70,7 @@ def _report(folder: Path, settings: StudySettings) -> None:
             "notices": report_facts.notices(settings),
             **report_facts.data_card(settings),
             **report_facts.training_card(settings),
-            "seed": settings.seed,
+            "seed": report_facts.made_with(settings).get("seed", settings.seed),
             "selection": selection,
             "headings": _headings(settings),
             "effects": effects(results, seed=settings.seed),

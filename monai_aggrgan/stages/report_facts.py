@@ -23,7 +23,22 @@ from monai_aggrgan.stages.task import RECORD, read_record
 
 __all__ = ["data_card", "notices", "selection_rows", "training_card"]
 
-STAGES = ("prepare", "train", "generate", "select", "aggregate", "stylise", "evaluate")
+STAGES = {name: name for name in ("prepare", "train", "generate", "select", "aggregate", "stylise")} | {
+    "export": "synthetic",
+    "evaluate": "evaluate",
+    "filter": "filtered",
+}
+"""Stage -> its folder."""
+CUTTING = ("size", "plane", "slices", "slice_positions", "slice_step", "intensity", "percentiles")
+WHAT = {
+    "prepare": ("held_out_fraction", "held_out_fold", "mixed_sizes", "on_error", "mat_key", *CUTTING),
+    "train": ("max_epochs", "precision"),
+    "generate": ("pool_size", "image_size"),
+    "select": ("references", "matching", "seed"),
+    "aggregate": ("top_k", "merging", "sigma", "gaussian"),
+    "stylise": ("style_iterations", "style_tolerance", "style_precision", "vgg_scale"),
+}
+"""Options of the study that the records of each stage tell."""
 PACKAGES = ("monai", "torch", "pytorch-ignite", "numpy", "scipy", "nibabel")
 ARRAY = "images.npy"
 
@@ -62,7 +77,7 @@ def notices(settings: StudySettings) -> list[str]:
 def data_card(settings: StudySettings) -> dict[str, Any]:
     """The facts on the data: `dataset`, `data`, `attention`, `skipped`, `split`, `hashes`."""
     folder, classes = settings.stage_dir("prepare"), settings.prepared_classes()
-    listed = settings.datalist or settings.dataset_dir
+    listed = settings.dataset_dir or settings.datalist
     files = {"manifest": folder / MANIFEST} | {f"{name}, images": folder / name / ARRAY for name in classes}
     return {
         "dataset": listed.name if listed else "",
@@ -89,7 +104,9 @@ def _split(settings: StudySettings) -> str:
     told = record["settings"] if record else settings.as_json()
     if told["held_out_fold"] is not None:
         return f"Fold {told['held_out_fold']} of the data set's own folds is held out; no training saw it."
-    return f"{told['held_out_fraction']:.0%} of each class's patients are held out, drawn with seed {told['seed']}."
+    known = all(row["patient"] for row in read_manifest(settings.stage_dir("prepare")))
+    whom = "patients" if known else "patients, where they are known, else of its images,"
+    return f"{told['held_out_fraction']:.0%} of each class's {whom} are held out, drawn with seed {told['seed']}."
 
 
 def training_card(settings: StudySettings) -> dict[str, Any]:
@@ -97,7 +114,9 @@ def training_card(settings: StudySettings) -> dict[str, Any]:
     pools = product(settings.prepared_classes(), settings.trained)
     return {
         "trainings": [_training(settings, class_name, generator) for class_name, generator in pools],
-        "stages": [{"stage": stage, "seconds": _seconds(settings.stage_dir(stage))} for stage in STAGES],
+        "stages": [
+            {"stage": stage, "seconds": _seconds(settings.stage_dir(folder))} for stage, folder in STAGES.items()
+        ],
         "settings": _options(settings),
         "versions": _versions(),
         "machine": {
@@ -165,14 +184,31 @@ def _versions() -> dict[str, str]:
 
 
 def _options(settings: StudySettings) -> dict[str, Any]:
-    """The study's options; of paths only the names, for a report travels."""
+    """The study's options, as the stages were run with them; of paths only the names, for a report travels."""
     paths = {"dataset_dir": settings.dataset_dir, "datalist": settings.datalist}
     names = {option: None if path is None else path.name for option, path in paths.items()}
-    record = read_record(settings.stage_dir("prepare"))
-    made = {} if record is None else {name: value for name, value in record["settings"].items() if name != "seed"}
     told = settings.as_json() | names | {"vgg_weights": Path(settings.vgg_weights).name}
-    told |= {name: value for name, value in made.items() if name in told}  # the folder may have come from elsewhere
+    told |= {name: value for name, value in made_with(settings).items() if name in told}
     return {name: value for name, value in told.items() if not name.endswith(("fig_dir", "put_dir"))}
+
+
+def made_with(settings: StudySettings) -> dict[str, Any]:
+    """Options by which the stages' records say they were run: this command may have been given others."""
+    class_name, generator = settings.prepared_classes()[0], settings.generators[0]
+    folders = {
+        "prepare": (),
+        "train": (class_name, generator),
+        "generate": (class_name, generator),
+        "select": (class_name, "ssim", generator),
+        "aggregate": (class_name, "aggregate_ssim"),
+        "stylise": (class_name, "aggrgan_ssim"),
+    }
+    made: dict[str, Any] = {}
+    for stage, parts in folders.items():
+        record = read_record(settings.stage_dir(stage, *parts)) or {"settings": {}}
+        kept = {name: value for name, value in record["settings"].items() if name in WHAT[stage]}
+        made |= kept | ({"image_size": kept["size"]} if "size" in kept else {})
+    return made
 
 
 def selection_rows(settings: StudySettings) -> list[dict[str, Any]]:

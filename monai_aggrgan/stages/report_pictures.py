@@ -17,7 +17,7 @@ from monai_aggrgan.data.prepared import PreparedSlices
 from monai_aggrgan.data.splits import HELD_OUT
 from monai_aggrgan.evaluation.closest_pairs import closest_pairs
 from monai_aggrgan.evaluation.data_summary import CONTACT_SHEET, NEAR_DUPLICATES
-from monai_aggrgan.stages.evaluate import MEMORIZATION, images_of
+from monai_aggrgan.stages.evaluate import MEMORIZATION, images_of, read_evaluation
 from monai_aggrgan.stages.export import METHOD
 from monai_aggrgan.stages.picture import picture_of
 from monai_aggrgan.stages.select import open_pool
@@ -170,7 +170,7 @@ def closest(folder: Path, settings: StudySettings) -> list[Picture]:
     }
     pictures = []
     for class_name, (by, (suffix, words, partner)) in product(settings.prepared_classes(), kinds.items()):
-        rows = read_manifest(settings.stage_dir("evaluate", class_name), name=MEMORIZATION)
+        rows = read_evaluation(settings, class_name, MEMORIZATION)
         rows = closest_pairs([row for row in rows if row["method"] == METHOD], by=by, count=PAIRS)
         originals = _originals(settings, class_name)
         pairs = [_pair(settings, originals, row, by=by, partner=partner) for row in rows]

@@ -251,7 +251,10 @@ class StudySettings:
     def _check_feature_spaces(self) -> None:
         given = self.feature_spaces
         if not isinstance(given, Mapping) or not all(isinstance(spec, Mapping) for spec in given.values()):
-            raise InputError(f"--feature_spaces must be like \"{{'mine': {{'path': 'mine.ts'}}}}\", got {given!r}.")
+            raise InputError(
+                "--feature_spaces must be like \"{'mine': {'path': 'mine.ts'}}\" or \"{'mine': {'target':"
+                f" 'package.Module'}}}}\" (target, not _target_, which MONAI would make itself), got {given!r}."
+            )
         for name in given:
             if name in OWN_SPACES or not str(name).replace("-", "").isalnum():
                 raise InputError(

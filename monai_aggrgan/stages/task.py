@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_aggrgan.data.manifest import MANIFEST, sha256_of, whole_file
-from monai_aggrgan.exceptions import InputError
+from monai_aggrgan.exceptions import InputError, said_by
 
 __all__ = ["RECORD", "Task", "digest_of", "read_json", "read_record", "write_json"]
 
@@ -82,7 +82,8 @@ class Task:
         if record and record["finished"] and record["settings"]["inputs"] != self._digests():
             stage = self.name.partition(" ")[0]
             raise InputError(
-                f"{self.folder} is older than what it was made from: run the stage `{stage}` again, and those after it."
+                f"{self.folder} is older than what it was made from: run the stage `{stage}` again, and those after it;"
+                " or give the options that it was made with, if they were others."
             )
 
     def _digests(self) -> dict[str, str]:
@@ -166,7 +167,12 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """What a JSON file says, None when there is none."""
     if not path.is_file():
         return None
-    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # of JSON or of the encoding
+        raise InputError(
+            f"{path} is damaged ({said_by(error)}): bring it back, or delete {path.parent} to do its work anew."
+        ) from error
     return told
 
 

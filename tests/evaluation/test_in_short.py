@@ -187,7 +187,7 @@ def test_ssim_with_wide_or_unknown_intervals_is_undecided(half: float | None) ->
 def test_merging_counts_only_where_its_interval_is_above_0() -> None:
     found = asked("Merging", ablation=gained(a=(BETTER, UNDECIDED), b=(UNDECIDED, "")))
     assert found.mark == "open" and "worse" not in found.text
-    assert "the reference in a (1 of 2 classes)" in found.text and "selected nothing, in none of 2" in found.text
+    assert "the reference, in a (1 of 2 classes)" in found.text and "selected nothing, in none of 2" in found.text
 
 
 BETTER, UNDECIDED, WORSE = "+0.020 [+0.010, +0.030]", "+0.020 [-0.010, +0.030]", "-0.010 [-0.020, -0.005]"

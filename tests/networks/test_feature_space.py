@@ -145,7 +145,7 @@ def test_a_script_file_gives_its_modules_features(script):
 
 
 def test_a_module_is_made_from_its_dotted_path():
-    space = custom_space("mine", {"_target_": "torch.nn.AvgPool2d", "kernel_size": 8, "size": 16, "channels": 2})
+    space = custom_space("mine", {"target": "torch.nn.AvgPool2d", "kernel_size": 8, "size": 16, "channels": 2})
     found = space(images())
     expected = images().mean(dim=(1, 2, 3))
     torch.testing.assert_close(found, torch.stack([expected, expected], dim=1), rtol=1e-5, atol=1e-6)
@@ -167,7 +167,7 @@ def test_a_network_of_monai_serves_as_a_space():
     ("spec", "message"),
     [
         ({"path": "nowhere.ts"}, "'mine': there is no file 'nowhere.ts'"),
-        ({"size": 3}, r"'mine' must name a path or a _target_, got \['size'\]"),
+        ({"size": 3}, r"'mine' must name a path or a target, got \['size'\]"),
         ({"path": "nowhere.ts", "sise": 3}, r"'mine' has unknown keys \['sise'\]"),
         ({"_target_": "torch.nn.Nothing"}, "'mine': cannot make torch.nn.Nothing"),
         ({"_target_": "torch.nn.Conv2d", "wrong": 1}, "'mine': cannot make torch.nn.Conv2d"),

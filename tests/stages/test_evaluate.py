@@ -124,3 +124,21 @@ def test_a_user_names_a_feature_space(study_of, copied, tmp_path):
 def test_a_feature_space_that_cannot_be_is_refused_before_hours_are_spent(study_of, finished, spaces, message):
     with pytest.raises(InputError, match=message):
         study_of(finished, feature_spaces=spaces).run("evaluate")
+
+
+def test_a_space_that_tells_nothing_apart_is_refused(study_of, copied):
+    """Else every image would be a copy of every other, held-out ones too, and the audit would pass."""
+
+    class Zeros(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(images.shape[0], 3)
+
+    torch.jit.save(torch.jit.script(Zeros()), copied / "zeros.ts")
+    spaces = {"zeros": {"path": str(copied / "zeros.ts")}}
+    with pytest.raises(InputError, match="'zeros' gives the same features for all 8 training images of class 'disc'"):
+        study_of(copied, feature_spaces=spaces).run("evaluate")
+
+
+def test_a_module_that_cannot_be_imported_is_named(study_of, finished):
+    with pytest.raises(InputError, match=r"'mine': cannot make nopackage\.Encoder"):
+        study_of(finished, feature_spaces={"mine": {"target": "nopackage.Encoder", "size": 32}}).run("evaluate")

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import logging
 
-from monai_aggrgan.data import read_manifest, write_manifest
+import pytest
+
+from monai_aggrgan.data import read_manifest
+from monai_aggrgan.exceptions import InputError
+from monai_aggrgan.stages.evaluate import AUDIT, DISTRIBUTION, MEMORIZATION, RESULTS, write_tables
 
 METHOD = "aggrgan_ssim"
 
@@ -13,13 +17,14 @@ METHOD = "aggrgan_ssim"
 def flag(study, class_name: str, count: int) -> list[str]:
     """Flag the first images of the finished set; returns their files."""
     folder = study / "evaluate" / class_name
-    rows = read_manifest(folder, name="memorization.csv")
+    tables = {name: read_manifest(folder, name=name) for name in (RESULTS, DISTRIBUTION, MEMORIZATION, AUDIT)}
+    rows = tables[MEMORIZATION]
     mine = [row for row in rows if row["method"] == METHOD]
     for row in mine:
         row["flagged"] = ""
     for row in mine[:count]:
         row["flagged"], row["why"] = "yes", "a copy once aligned"
-    write_manifest(folder, rows, name="memorization.csv")
+    write_tables(folder, tables)
     return [row["file"].rpartition("/")[2] for row in mine[:count]]
 
 
@@ -46,6 +51,22 @@ def test_a_class_of_which_nothing_is_left_is_said_loudly(study_of, copied, caplo
     (record,) = [record for record in caplog.records if "disc: 0 of 3 images are left" in record.getMessage()]
     assert record.levelno == logging.WARNING
     assert {row["class_name"] for row in read_manifest(copied / "filtered")} == {"square"}
+    lists = [
+        json.loads((copied / name / "datalist.json").read_text(encoding="utf-8")) for name in ("synthetic", "filtered")
+    ]
+    assert lists[0]["labels"] == lists[1]["labels"] == {"0": "disc", "1": "square"}  # a label keeps its class
+    assert {entry["label"] for entry in lists[1]["training"]} == {1}
+
+
+@pytest.mark.parametrize("stage", ["filter", "report"])
+@pytest.mark.parametrize("damage", ["cut", "column", "flag"])
+def test_a_table_that_is_not_as_it_was_written_is_refused(study_of, copied, stage, damage):
+    path = copied / "evaluate" / "square" / MEMORIZATION
+    text = path.read_text(encoding="utf-8")
+    damaged = {"cut": text[: len(text) // 2], "column": text.replace("flagged", "gone"), "flag": text + "x\n"}[damage]
+    path.write_text(damaged, encoding="utf-8")
+    with pytest.raises(InputError, match=r"square/memorization.csv is damaged or was changed since"):
+        study_of(copied).run(stage, again=True)
 
 
 def test_another_verdict_makes_it_anew(study_of, copied):
