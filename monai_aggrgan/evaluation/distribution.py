@@ -56,6 +56,7 @@ METRIC_NOTES = {
 }
 """Metric -> what it is, which direction is good and what real images give, for readers."""
 
+ROUNDING = 1e-3  # a quarter of a grey level
 PAIRS = 300  # for MS-SSIM
 SAMENESS = f"images that differ by at most {SAME:g} of their own contrast count once"
 
@@ -116,6 +117,7 @@ class Distribution:
         seed: int = 0,
     ) -> None:
         self._class_name, self._count, self._seed, self._spaces = class_name, count, seed, list(spaces)
+        self._size = tuple(held_out.images.shape[2:])
         for images in (held_out, training):
             self._check(images, at_least=0)
         if not 0 <= count <= len(training.images):
@@ -178,6 +180,13 @@ class Distribution:
         counts |= {space.name: len(images.features.get(space.name, ())) for space in self._spaces}
         if len(set(counts.values())) > 1 or len(images.images) < at_least:
             raise ValueError(f"images, patients and features must be as many, at least {at_least}, got {counts}")
+        shape = tuple(images.images.shape)
+        if len(shape) != 4 or shape[1:] != (1, *self._size):
+            wanted = ", ".join(map(str, ("N", 1, *self._size)))
+            raise ValueError(f"images must be ({wanted}), of the size of the held-out ones, got {shape}")
+        if len(images.images) and not -ROUNDING <= images.images.min() <= images.images.max() <= 1 + ROUNDING:
+            low, high = float(images.images.min()), float(images.images.max())
+            raise ValueError(f"images must lie in [0, 1], got values from {low:g} to {high:g}")
 
 
 def _of_images(judged: ImageSet, *, seed: int) -> list[tuple[str, Interval, str]]:

@@ -221,7 +221,11 @@ def test_equal_images_leave_cells_empty_where_nothing_can_be_said():
 
 
 def test_images_smaller_than_the_window_have_no_ms_ssim(held_out, training):
-    distribution = Distribution("disc", held_out=held_out, training=training, count=5, spaces=[])
+    reals = [
+        side._replace(images=blobs(len(side.images), seed=seed, size=8))
+        for seed, side in ((1, held_out), (2, training))
+    ]
+    distribution = Distribution("disc", held_out=reals[0], training=reals[1], count=5, spaces=[])
     rows = by_metric(distribution.judge("x", image_set(blobs(5, seed=4, size=8))))
     assert rows[IMAGES, "ms_ssim"]["value"] == "" and rows[IMAGES, "distinct"]["value"] == "5"
 
@@ -231,6 +235,10 @@ def test_what_does_not_fit_is_refused(distribution, held_out, training):
         distribution.judge("x", image_set(blobs(49, seed=4)))
     with pytest.raises(ValueError, match=r"must be as many.*'pixels': 0"):
         distribution.judge("x", held_out._replace(features={"moments": held_out.features["moments"]}))
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\], got values from 2 to 2"):
+        distribution.judge("x", held_out._replace(images=held_out.images.clone().clamp(min=2)))
+    with pytest.raises(ValueError, match=r"of the size of the held-out ones, got \("):
+        distribution.judge("x", held_out._replace(images=held_out.images[..., 1:]))
     with pytest.raises(ValueError, match="'patients': 2"):
         distribution.judge("x", held_out._replace(patients=["", ""]))
     with pytest.raises(ValueError, match="count must be 0 to 150, the training images, got 151"):

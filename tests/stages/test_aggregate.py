@@ -110,7 +110,8 @@ def test_another_merging_changes_only_the_aggregates(study_of, copied):
     study_of(copied, merging="mean").run("select", "aggregate")
     after = {path: path.stat().st_mtime_ns for path in copied.rglob("*") if path.is_file()}
     paths = {path for path in {**before, **after} if before.get(path) != after.get(path)}
-    aggregates = {f"aggregate/{name}/aggregate_{metric}" for name in CLASSES for metric in ("ssim", "psnr")}
+    merged = ("aggregate_ssim", "aggregate_psnr", "steps_010")
+    aggregates = {f"aggregate/{name}/{method}" for name in CLASSES for method in merged}
     assert {path.parent.relative_to(copied).as_posix() for path in paths} == aggregates
     for name in CLASSES:
         assert torch.equal(made(copied, name, "aggregate_ssim")[0], mean[name])
@@ -122,7 +123,7 @@ def test_without_ablation_its_folders_are_not_made(study_of, finished):
     def folders(**options: object) -> set[str]:
         return {task.folder.name for task in aggregate.tasks(study_of(finished, **options).settings)}
 
-    assert folders() - folders(ablation=False) == set(ABLATION)
+    assert folders() - folders(ablation=False) == {*ABLATION, "steps_000", "steps_010"}
     assert folders(ablation=False) == {*GENERATORS, "aggregate_ssim", "aggregate_psnr", "real"}
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
 import sys
@@ -134,7 +135,8 @@ def test_a_failure_is_named_by_all_and_the_others_are_finished(tmp_path, claims,
     tasks = [work.task("a"), work.task("b", fails=error), work.task("c"), work.task("d")]
     raised = side_by_side([claims(0), claims(1)], tasks)
     assert finished(tmp_path) == set("acd") and work.done.count("b") == 1
-    rank = next(path.name for path in tmp_path.glob(".running/first/train/b/begun_*")).partition("_")[2]
+    (ended,) = tmp_path.glob(".running/first/train/b/ended.json")
+    rank = json.loads(ended.read_text(encoding="utf-8"))["rank"]
     message = f"train b failed on rank {rank}: {sentence} The other 3 of 4 tasks are finished."
     assert [(type(error), str(error)) for error in raised] == [(CommonError, message)] * 2
 
