@@ -51,12 +51,10 @@ def unselected(settings: StudySettings, references: Tensor, pools: dict[str, Ten
 
 
 def by_turns(settings: StudySettings, class_name: str, method: str) -> list[tuple[Path, dict[str, str]]]:
-    """Folder and manifest row of each image of a method of `BY_TURNS`."""
+    """Folder and manifest row of each image of a method of `BY_TURNS`: for each reference the GAN whose turn it was."""
     suffix = BY_TURNS[method]
     stage = "stylise" if suffix else "aggregate"
-    folders = [settings.stage_dir(stage, class_name, f"{name}{suffix}") for name in settings.generators]
-    columns = [{row["reference"]: row for row in read_manifest(folder)} for folder in folders]
-    return [
-        (folders[index % len(folders)], columns[index % len(folders)][reference])
-        for index, reference in enumerate(columns[0])
-    ]
+    turns = read_manifest(settings.stage_dir("aggregate", class_name, SINGLE_UNSELECTED))
+    folders = {name: settings.stage_dir(stage, class_name, f"{name}{suffix}") for name in settings.generators}
+    rows = {name: {row["reference"]: row for row in read_manifest(folder)} for name, folder in folders.items()}
+    return [(folders[turn["generators"]], rows[turn["generators"]][turn["reference"]]) for turn in turns]

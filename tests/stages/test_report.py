@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 
 import numpy as np
@@ -98,3 +99,29 @@ def test_stages_that_were_passed_over_must_run_before_the_report(study_of, copie
         study_of(copied, matching="unique").run("report")
     study_of(copied, matching="unique").run()
     study_of(copied, matching="unique").run("report")
+
+
+def test_baselines_are_trained_beside_and_have_a_table_and_a_figure_of_their_own(study_of, copied):
+    before = {path: path.stat().st_mtime_ns for path in (copied / "train").rglob("generator.pt")}
+    study_of(copied, baselines="lsgan").run()
+    after = {path: path.stat().st_mtime_ns for path in (copied / "train").rglob("generator.pt")}
+    assert {path.parent.name for path in after.keys() - before.keys()} == {"lsgan"}
+    assert all(after[path] == time for path, time in before.items())
+    table = read_manifest(copied / "report", name="baselines.csv")
+    assert [row["Method"] for row in table if row["Category"] == "disc"][:2] == ["LSGAN", "AGGrGAN (SSIM)"]
+    assert not [row for row in read_manifest(copied / "report", name="table1.csv") if row["Method"] == "LSGAN"]
+    assert not (copied / "stylise" / "disc" / "lsgan+style").exists()
+    claims = read_manifest(copied / "report", name="claims.csv")
+    assert {row["table"] for row in claims} >= {"Table 1", "Table 3"}
+    page = page_of(copied)
+    assert "layout of its Table 3" in page and 'href="baselines.tex"' in page
+    picture = base64.b64encode((copied / "report" / "figure5.png").read_bytes()).decode()
+    assert picture in page
+
+
+def test_the_report_tells_the_options_that_the_study_was_made_with(study_of, copied):
+    """Whoever runs the report alone gives it few options, and must not be told the defaults of the others."""
+    given = study_of(copied, dataset_dir=None, datalist=None, references=300, pool_size=1024, style_iterations=2000)
+    given.run("report", again=True)
+    settings = json.loads((copied / "report" / "report.json").read_text(encoding="utf-8"))["facts"]["settings"]
+    assert [settings[name] for name in ("references", "pool_size", "style_iterations", "image_size")] == [3, 16, 2, 16]

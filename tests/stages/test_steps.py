@@ -66,7 +66,17 @@ def test_drawn_images_are_not_those_that_selection_finds(finished):
 )
 def test_selected_single_images_lie_where_their_gan_put_them(parts, finished, method, stage, suffix):
     listed = by_turns(parts[0], "disc", method)
-    names = [f"{name}{suffix}" for name in GENERATORS]
-    assert [folder for folder, _ in listed] == [finished / stage / "disc" / name for name in names]
+    assert {folder for folder, _ in listed} == {finished / stage / "disc" / f"{name}{suffix}" for name in GENERATORS}
     assert len({row["reference"] for _, row in listed}) == 3
     assert all((folder / row["file"]).is_file() for folder, row in listed)
+
+
+@pytest.mark.parametrize("class_name", ["disc", "square"])
+def test_a_reference_has_the_same_gan_with_and_without_selection(study_of, finished, class_name):
+    drawn = {
+        row["reference"]: row["generators"] for row in read_manifest(finished / "aggregate" / class_name / "steps_000")
+    }
+    selected = {
+        row["reference"]: folder.name for folder, row in by_turns(study_of(finished).settings, class_name, "steps_100")
+    }
+    assert drawn == selected and len(drawn) == 3
