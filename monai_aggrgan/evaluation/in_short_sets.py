@@ -51,7 +51,12 @@ def likeness(distribution: Records, labels: Mapping[str, str]) -> Finding | None
             f" against real), with intervals that are missing or reach beyond {MARGIN}."
         )
     if kids and floors:
-        parts.append(f"Its KID lies above the real row's interval {of_classes(far_kid, list(kids))}.")
+        alone = len(kids) == 1 and not far_kid
+        where = "" if alone else f" {of_classes(far_kid, list(kids))}"
+        parts.append(f"Its KID {'does not lie' if alone else 'lies'} above the real row's interval{where}.")
+    favoured = space == "vgg19" and bool(unstyled(subject))
+    if favoured:
+        parts.append("Style transfer works in the same kind of network, which favours its images here.")
     good = len(near) == len(every) and not far_kid
     return Finding("bad" if len(far) == len(every) else "good" if good else "open", "Likeness", " ".join(parts))
 

@@ -39,6 +39,8 @@ DISTRIBUTION_NOTE = (
     "Each method's images against the same held-out images. The tinted row is real against real: as many training"
     " images of other patients, drawn by the seed, in the place of the synthetic ones; it is the level to reach."
     " Arrows show which is better; without one, what is nearest to the real row is best. Brackets: 95 % intervals."
+    " Style transfer works on the statistics of VGG-19's maps, and the space vgg19 sees their means: it favours styled"
+    " images, and shows those closer to their references. Read styled rows in the other spaces, too."
 )
 IMAGES_NOTE = (
     "Style transfer changes every image a little, so that repeats count as different after it: how varied a set is, the"

@@ -58,7 +58,10 @@ def seven_cs(tables: Tables, *, facts: Mapping[str, Any], labels: Mapping[str, s
             "Congruence",
             "How well does the distribution of the synthetic images agree with that of real ones?",
             _distances(tables, labels),
-            ["Feature spaces trained on photographs see texture and shape, not pathology; no reader compared images."],
+            [
+                "Feature spaces trained on photographs see texture and shape, not pathology; no reader compared images."
+                " The space vgg19 favours styled images, since style transfer works in the same kind of network."
+            ],
         ),
         Criterion(
             "Coverage",

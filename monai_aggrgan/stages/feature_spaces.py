@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from monai_aggrgan.data.latents import derived_seed
 from monai_aggrgan.networks.feature_space import FeatureSpace, custom_space, pixel_space, vgg19_space
 from monai_aggrgan.networks.vgg19_weights import load_vgg19
 from monai_aggrgan.stages.settings import StudySettings
@@ -21,7 +22,8 @@ def feature_spaces(settings: StudySettings) -> list[FeatureSpace]:
     """
     weights = Path(settings.vgg_weights).expanduser()
     named = f"{weights.name} (SHA-256 {digest_of(weights)[:8]})" if weights.is_file() else settings.vgg_weights
-    vgg19 = vgg19_space(load_vgg19(settings.vgg_weights, seed=settings.seed), weights_name=named)
+    other = derived_seed(settings.seed, 1)  # of random weights: not those that style transfer has worked with
+    vgg19 = vgg19_space(load_vgg19(settings.vgg_weights, seed=other), weights_name=named)
     own = [custom_space(name, spec) for name, spec in settings.feature_spaces.items()]
     return [vgg19, pixel_space(), *own]
 

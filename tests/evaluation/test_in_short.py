@@ -75,7 +75,12 @@ def test_a_membership_attack_that_succeeds_makes_a_pass_doubtful(low: str, mark:
     ("ratio", "kid", "mark", "words"),
     [
         ((2.5, 2.0, 3.0), (0.05, 0.04, 0.06), "bad", ["farther", "2.5 times as far", "above the real row's"]),
-        ((1.1, 0.9, 1.3), (0.005, -0.001, 0.01), "good", ["about as near", "ratio 1.1 in the", "not in a"]),
+        (
+            (1.1, 0.9, 1.3),
+            (0.005, -0.001, 0.01),
+            "good",
+            ["about as near", "ratio 1.1 in the", "KID does not lie above"],
+        ),
         ((1.1, 0.9, 1.3), (0.05, 0.04, 0.06), "open", ["about as near", "interval in a"]),
         ((3.0, 0.5, 18.0), (0.005, -0.001, 0.01), "open", ["cannot be told in a: the Fréchet ratio is 3.0"]),
         ((1.1, 0.9, 1.5), (0.005, -0.001, 0.01), "open", ["cannot be told in a"]),
@@ -90,6 +95,12 @@ def test_likeness_compares_intervals_with_real_against_real(
     rows.append(measured("kid", 0.0, -0.01, 0.01, method="real"))
     found = asked("Likeness", distribution=rows)
     assert found.mark == mark and all(word in found.text for word in words)
+
+
+@pytest.mark.parametrize(("method", "favoured"), [("aggrgan_ssim", True), ("dcgan1", False)])
+def test_likeness_says_that_style_transfer_works_in_the_network_that_judges(method: str, favoured: bool) -> None:
+    found = asked("Likeness", distribution=[measured("frechet_ratio", 2.0, 1.5, 2.5, method=method)])
+    assert ("favours its images" in found.text) == favoured
 
 
 def test_likeness_names_the_classes_that_are_far() -> None:
