@@ -79,7 +79,7 @@ def test_what_export_writes_is_read(tmp_path):
     manifest = [
         {"class_name": Path(n).parent.name, "file": n} for n in ("square/2.nii.gz", "disc/1.nii.gz", "disc/2.nii.gz")
     ]
-    (tmp_path / "datalist.json").write_text(json.dumps(_datalist(manifest)), encoding="utf-8")
+    (tmp_path / "datalist.json").write_text(json.dumps(_datalist(manifest, ["square", "disc"])), encoding="utf-8")
     cases = read_decathlon_datalist(tmp_path / "datalist.json")
     assert [list(case["images"]) for case in cases] == [["square"], ["disc"], ["disc"]]
     assert sorted(cases, key=lambda case: str(case["images"])) == list_class_folders(tmp_path)
