@@ -58,7 +58,7 @@ class ShortlistSSIM:
 
     Images of 64 pixels a side or less are compared as they are, larger ones at half their size, but at least at 64
     pixels, there at every second place of the window. Of 96 MR slices of 128x128 against 600 of the Figshare set, the
-    nearest was always among the first 8 of the shortlist, in a seventh of the time of all pairs.
+    nearest was always among the first 8 of the shortlist, in a sixth of the time of all pairs.
 
     Args:
         references: images (M, 1, H, W) in [0, 1].

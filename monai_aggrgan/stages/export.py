@@ -59,7 +59,7 @@ def _datalist(manifest: list[dict[str, str]], classes: Sequence[str]) -> dict[st
     labels = {name: label for label, name in enumerate(classes)}
     return {
         "name": "Synthetic images",
-        "description": "Made by AGGrGAN (selection, aggregation and style transfer); no image is of a patient.",
+        "description": "Made by AGGrGAN (selection, aggregation, style transfer); the audit says if any is a copy.",
         "modality": {"0": "synthetic"},
         "labels": {str(label): name for name, label in labels.items()},
         "numTraining": len(manifest),

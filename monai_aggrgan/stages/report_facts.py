@@ -159,9 +159,12 @@ def _outcome(folder: Path, told: dict[str, Any]) -> dict[str, Any]:
     """Which epoch's generator was taken and why, and how often the training was taken back, by its last checkpoint."""
     why = "the last one: nothing chose" if not told.get("select_best") else "least KID to held-out patients"
     path = latest_checkpoint(folder)
-    if path is None:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True) if path else {}
+    except Exception:  # whatever a damaged file provokes; the generator was exported, and is what counts
+        state = {}
+    if not state:
         return {"checkpoint": f"epoch {told.get('max_epochs', '?')}, {why}", "restarts": ""}
-    state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     chosen = state.get("selection", {})
     epoch = chosen.get("epoch", told.get("max_epochs"))
     if chosen:
@@ -188,6 +191,10 @@ def _options(settings: StudySettings) -> dict[str, Any]:
     paths = {"dataset_dir": settings.dataset_dir, "datalist": settings.datalist}
     names = {option: None if path is None else path.name for option, path in paths.items()}
     told = settings.as_json() | names | {"vgg_weights": Path(settings.vgg_weights).name}
+    told["feature_spaces"] = {
+        space: {key: Path(value).name if isinstance(value, str) else value for key, value in spec.items()}
+        for space, spec in told["feature_spaces"].items()
+    }
     told |= {name: value for name, value in made_with(settings).items() if name in told}
     return {name: value for name, value in told.items() if not name.endswith(("fig_dir", "put_dir"))}
 

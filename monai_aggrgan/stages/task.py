@@ -88,11 +88,7 @@ class Task:
 
     def _digests(self) -> dict[str, str]:
         upstream = {f"{i} {folder.name}": digest_of(folder / MANIFEST) for i, folder in enumerate(self.upstream)}
-        names = [path.name for path in self.inputs]
-        return upstream | {
-            name if names.count(name) == 1 else f"{path.parent.name}/{name}": digest_of(path)
-            for name, path in zip(names, self.inputs, strict=True)
-        }
+        return upstream | {path.name: digest_of(path) for path in self.inputs}
 
     def _do(self, wanted: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
         spent = before["seconds"] if before else 0.0

@@ -108,7 +108,9 @@ def test_a_user_names_a_feature_space(study_of, copied, tmp_path):
     kid = next(row for row in rows if (row["method"], row["space"], row["metric"]) == ("dcgan1", "mine", "kid"))
     assert math.isfinite(float(kid["value"]))
     assert "mine_closeness" in rows_of(copied, "memorization.csv")[0]
-    assert "mine" in (copied / "report" / "report.html").read_text(encoding="utf-8")
+    page = (copied / "report" / "report.html").read_text(encoding="utf-8")
+    assert "mine.ts" in page and str(tmp_path) not in page.replace(str(copied), "")  # a report travels
+    assert str(tmp_path) not in (copied / "report" / "report.json").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -125,3 +125,12 @@ def test_the_report_tells_the_options_that_the_study_was_made_with(study_of, cop
     given.run("report", again=True)
     settings = json.loads((copied / "report" / "report.json").read_text(encoding="utf-8"))["facts"]["settings"]
     assert [settings[name] for name in ("references", "pool_size", "style_iterations", "image_size")] == [3, 16, 2, 16]
+
+
+def test_a_report_does_without_checkpoints_that_are_gone_or_damaged(study_of, copied):
+    for number, path in enumerate(sorted((copied / "train").rglob("checkpoint_*.pt"))):
+        path.write_bytes(b"damaged") if number % 2 else path.unlink()
+    study_of(copied).run("report", again=True)
+    trainings = json.loads((copied / "report" / "report.json").read_text(encoding="utf-8"))["facts"]["trainings"]
+    assert {row["checkpoint"] for row in trainings} == {"epoch 2, the last one: nothing chose"}
+    assert {row["restarts"] for row in trainings} == {""}
