@@ -21,10 +21,14 @@ from monai_aggrgan.networks.feature_space import custom_space
 from monai_aggrgan.networks.vgg19_weights import load_vgg19
 from monai_aggrgan.stages import (
     aggregate,
+    classify,
+    compare,
+    enlarge,
     evaluate,
     export,
     generate,
     inference,
+    minority,
     prepare,
     report,
     select,
@@ -51,9 +55,21 @@ STAGES = {
     "export": export.tasks,
     "evaluate": evaluate.tasks,
     "filter": filter_stage.tasks,
+    "enlarge": enlarge.tasks,
+    "minority": minority.tasks,
+    "classify": classify.tasks,
+    "compare": compare.tasks,
     "report": report.tasks,
 }
 """The stages in their order; each reads folders and writes folders under the study's `output_dir`."""
+
+UTILITY = {
+    "enlarge": enlarge.ENLARGED,
+    "minority": minority.MINORITY,
+    "classify": "classify",
+    "compare": compare.UTILITY,
+}
+"""Those, and their folders, that tell whether the images help a classifier; they run when they are asked for."""
 
 GRACE = 5.0
 """Seconds for which a rank above 0 keeps an error to itself: rank 0 tells its own, and torchrun then ends all."""
@@ -77,7 +93,7 @@ class Study:
         self.settings = StudySettings.from_options(**options)
 
     def run(self, *stages: str, again: bool = False) -> Path:
-        """Run the named stages, all by default, in their order; what is finished is skipped.
+        """Run the named stages, by default all but `UTILITY`, in their order; what is finished is skipped.
 
         Under `torchrun` every rank calls this, and the ranks share the tasks of each stage: see `stages.ranks.together`
         for how they meet, `stages.claims.Claims.run` for what happens when one fails or dies.
@@ -96,13 +112,17 @@ class Study:
         for stage in stages:
             if stage not in STAGES:
                 raise InputError(f"There is no stage '{stage}': the stages are {', '.join(STAGES)}.")
-        chosen = [stage for stage in STAGES if not stages or stage in stages]
+        wanted = stages or [stage for stage in STAGES if stage not in UTILITY]
+        chosen = [stage for stage in STAGES if stage in wanted]
+        first_of_utility = next((stage for stage in chosen if stage in UTILITY), None)
         self._check_before_hours_are_spent(chosen)
         with together(self.settings.output_dir) as claims:
             self._refuse_stale(before=chosen[0])
             for stage in chosen:
                 if stage not in ("prepare", "train"):
                     train.refuse_another_split(self.settings)
+                if stage == first_of_utility:
+                    classify.refuse_bad_input(self.settings)
                 if stage == "train" and {"generate", "select"} <= {*chosen}:
                     select.refuse_small_pools(self.settings)
                 tasks = list(STAGES[stage](self.settings))  # all are checked before the first one runs
@@ -127,12 +147,13 @@ class Study:
     def _refuse_stale(self, *, before: str) -> None:
         """Refuse to go on from stages that were run on what has been made anew since."""
         for stage in list(STAGES)[: list(STAGES).index(before)]:
-            if stage not in ("prepare", "train", "export"):
+            asked = stage not in UTILITY or self.settings.stage_dir(UTILITY[stage]).is_dir()
+            if asked and stage not in ("prepare", "train", "export"):
                 for task in STAGES[stage](self.settings):
                     task.refuse_if_stale()
 
     def _check_before_hours_are_spent(self, stages: Sequence[str]) -> None:
-        if {"stylise", "evaluate"} & {*stages}:
+        if {"stylise", "evaluate", "enlarge", "minority"} & {*stages}:
             load_vgg19(self.settings.vgg_weights, scale=self.settings.vgg_scale)
         if "evaluate" in stages:
             for name, spec in self.settings.feature_spaces.items():
@@ -159,8 +180,18 @@ def main(options: dict[str, Any], *stages: str, again: bool = False) -> None:
         return
     if not stages or "report" in stages:
         print(f"\nReport:  {report_path.resolve()}")
+    if "compare" in stages:
+        print("\n".join(["", *compare.answers(study.settings)]))
+        print(f"Tables:  {study.settings.stage_dir(compare.UTILITY).resolve()}")
     if study.settings.stage_dir("train").is_dir():
         print(f"Curves:  tensorboard --logdir {study.settings.output_dir.resolve()}")
+
+
+def utility(options: dict[str, Any], *, again: bool = False) -> None:
+    """Tell whether a finished study's images help a classifier, for a command line."""
+    with _errors_in_one_sentence():
+        evaluated = ("report",) if evaluate.is_there(Study(**options).settings) else ()
+    main(options, *UTILITY, *evaluated, again=again)
 
 
 def draw(options: dict[str, Any], image: str | None) -> None:

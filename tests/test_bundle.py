@@ -209,7 +209,7 @@ def test_every_option_of_the_study_is_a_setting_and_the_other_way_round():
     assert names - set(config) == {"config_dir"}
     for name in names - {"config_dir"}:
         assert config["options"][name] == f"@{name}"
-    others = {"imports", "bundle_root", "options", "again", "run", "picture", "image", *STAGES}
+    others = {"imports", "bundle_root", "options", "again", "run", "utility", "picture", "image", *STAGES}
     assert set(config) == (names - {"config_dir"}) | others
 
 

@@ -13,6 +13,7 @@ from monai_aggrgan.data.figshare_dataset import FigshareBrainTumorDataset
 from monai_aggrgan.data.grey_image import GreyImage, read_grey_image, read_segmentation
 from monai_aggrgan.data.image_files import IMAGE_SUFFIXES, is_dicom, is_image
 from monai_aggrgan.data.image_folder import read_image_folder, read_nifti, write_image_files, write_png
+from monai_aggrgan.data.labelled_images import CaseImages, LabelledImages, ordered_loader, stepped_loader
 from monai_aggrgan.data.latents import NormalLatents, derived_seed
 from monai_aggrgan.data.manifest import (
     MANIFEST,
@@ -37,9 +38,11 @@ __all__ = [
     "PHANTOM_CLASSES",
     "TRAINING",
     "Case",
+    "CaseImages",
     "FigshareBrainTumorDataset",
     "GreyImage",
     "IndexedBatches",
+    "LabelledImages",
     "MatReader",
     "NormalLatents",
     "PreparedSlices",
@@ -56,6 +59,7 @@ __all__ = [
     "list_dicom_series",
     "list_figshare",
     "map_image_array",
+    "ordered_loader",
     "phantom_slice",
     "read_csv_datalist",
     "read_decathlon_datalist",
@@ -70,6 +74,7 @@ __all__ = [
     "shuffled_loader",
     "split_by_fold",
     "split_by_patient",
+    "stepped_loader",
     "whole_file",
     "write_image_array",
     "write_image_files",

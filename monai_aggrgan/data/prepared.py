@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from monai.utils import look_up_option
@@ -130,15 +130,29 @@ class ShuffledBatches(Sampler[Tensor]):
         return iter(batches[:, start : start + self.share])
 
 
+class BatchGiver(Protocol):
+    """A data set that gives a batch for a tensor of indices."""
+
+    def __getitem__(self, index: Tensor, /) -> dict[str, Tensor]: ...
+
+
+class IndexBatches(Protocol):
+    """The indices of each batch, in their order."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Tensor]: ...
+
+
 class IndexedBatches:
     """A loader of whole batches that a data set gives for a tensor of indices: no workers, no collation, no copies.
 
     Args:
         dataset: such as `PreparedSlices`, with all images in memory, best on the device.
-        sampler: gives the indices of each batch; its `set_epoch` is called by the trainer.
+        sampler: gives the indices of each batch; its `set_epoch`, where it has one, is called by the trainer.
     """
 
-    def __init__(self, dataset: PreparedSlices, sampler: ShuffledBatches) -> None:
+    def __init__(self, dataset: BatchGiver, sampler: IndexBatches) -> None:
         self.dataset, self.sampler = dataset, sampler
 
     def __len__(self) -> int:

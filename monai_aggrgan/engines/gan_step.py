@@ -7,18 +7,16 @@ from typing import Protocol
 
 import torch
 import torch.distributed as dist
-from monai.utils import look_up_option
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from monai_aggrgan.losses.objectives import AdversarialObjective
+from monai_aggrgan.networks.precision import autocast_dtype
 from monai_aggrgan.optimizers.moving_average import ExponentialMovingAverage
 from monai_aggrgan.transforms.differentiable_augmentation import DifferentiableAugmentation
 
-__all__ = ["PRECISIONS", "GanStep", "LatentSource", "autocast_dtype"]
-
-PRECISIONS = ("float32", "bfloat16", "auto")
+__all__ = ["GanStep", "LatentSource", "autocast_dtype"]
 
 
 class LatentSource(Protocol):
@@ -112,19 +110,6 @@ class GanStep:
         return torch.autocast(
             images.device.type, dtype=self.autocast or torch.bfloat16, enabled=self.autocast is not None
         )
-
-
-def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
-    """What `float32`, `bfloat16` or `auto` (bfloat16 where the device computes in it) mean on a device.
-
-    Returns:
-        The precision of autocast; None is none.
-    """
-    look_up_option(precision, PRECISIONS)
-    if precision == "auto":
-        native = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_amx_tile_supported()
-        return torch.bfloat16 if native else None
-    return torch.bfloat16 if precision == "bfloat16" else None
 
 
 def _minimise(terms: Mapping[str, Tensor], optimizer: Optimizer) -> dict[str, Tensor]:

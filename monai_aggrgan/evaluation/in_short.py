@@ -9,6 +9,7 @@ from monai_aggrgan.evaluation.audit_rule import FEW, LIMIT
 from monai_aggrgan.evaluation.finding import Finding
 from monai_aggrgan.evaluation.in_short_sets import likeness, variety
 from monai_aggrgan.evaluation.in_short_similarity import merging, similarity
+from monai_aggrgan.evaluation.in_short_utility import usefulness
 from monai_aggrgan.evaluation.report_claims import claim_mark, claims_by_data_set
 from monai_aggrgan.evaluation.report_readings import attack_words, is_part, subject_of
 from monai_aggrgan.evaluation.report_words import listed, number, of_classes, percent, spread
@@ -24,20 +25,21 @@ CLAIM_WORDS = (
 
 
 def in_short(tables: Mapping[str, Records], *, labels: Mapping[str, str]) -> list[Finding]:
-    """Say what a study found: copying, likeness, variety, structural similarity, merging, the paper's claims.
+    """Say what a study found: copying, likeness, variety, usefulness, similarity, merging, the paper's claims.
 
-    A question whose table is absent is left out. All but the last two are asked of the final set, `aggrgan_ssim`, or of
+    A question whose table is absent is left out; usefulness, whose table may be there without rows, then counts as not
+    measured. All but usefulness and the last two are asked of the final set, `aggrgan_ssim`, or of
     the last method that was judged where there is none. Two intervals of 95 % differ where they do not touch. That they
     touch is no evidence of anything: an answer is "good" only where they also leave no room for more than a stated
     difference, else it is "open"; so is whatever has no interval.
 
     Args:
-        tables: rows of audit.csv, distribution.csv, table1.csv, pairings.csv, ablation.csv and claims.csv, by the name
-            without `.csv`; each may be absent.
+        tables: rows of audit.csv, distribution.csv, verdicts.csv, table1.csv, pairings.csv, ablation.csv and
+            claims.csv, by the name without `.csv`; each may be absent.
         labels: label of each method's id.
 
     Returns:
-        At most six findings, in the order above.
+        At most seven findings, in the order above.
     """
     audit, distribution = tables.get("audit", ()), tables.get("distribution", ())
     table1 = tables.get("table1", ())
@@ -45,6 +47,7 @@ def in_short(tables: Mapping[str, Records], *, labels: Mapping[str, str]) -> lis
         _copying(audit, labels),
         likeness(distribution, labels),
         variety(distribution, labels),
+        usefulness(tables.get("verdicts")),
         similarity(table1, tables.get("pairings", ()), labels),
         merging(tables.get("ablation", ())),
         _claims(tables.get("claims", ()), classes=list(dict.fromkeys(record["Category"] for record in table1))),

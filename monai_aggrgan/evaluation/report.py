@@ -24,12 +24,10 @@ from monai_aggrgan.exceptions import InputError
 __all__ = ["write_report"]
 
 FACTS: dict[str, Any] = {
-    **{name: [] for name in ("notices", "data", "attention", "sheets", "skipped", "trainings", "curves", "stages")},
-    **{
-        name: []
-        for name in ("figures", "methods", "closest", "selection", "findings", "effects", "galleries", "limits")
-    },
-    **{name: {} for name in ("hashes", "settings", "versions", "machine", "labels", "headings")},
+    **{name: [] for name in ("notices", "data", "attention", "skipped", "trainings", "stages", "selection")},
+    **{name: [] for name in ("findings", "effects", "limits")},
+    **{name: [] for name in ("sheets", "curves", "figures", "methods", "closest", "utility_figures", "galleries")},
+    **{name: {} for name in ("hashes", "settings", "versions", "machine", "labels", "headings", "utility")},
     **{name: "" for name in ("dataset", "split", "audit_rule", "filter_command", "intended_use")},
     "seed": None,
     "repeats": 1,
@@ -37,7 +35,8 @@ FACTS: dict[str, Any] = {
 """Facts that may be left out, and what then stands for them; `title` and `generators` may not."""
 
 NEEDED = ("table1.csv", "pairings.csv")
-WHOLE = ("baselines", "ablation", "distribution", "audit", "claims", "steps")
+USE = ("utility", "comparisons", "verdicts", "table5")
+WHOLE = ("baselines", "ablation", "distribution", "audit", "claims", "steps", *USE)
 """Tables that the report shows where they are there, and that report.json repeats."""
 MEDIA_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 
@@ -50,8 +49,9 @@ def write_report(folder: Path | str, facts: Mapping[str, Any]) -> Path:
 
     Args:
         folder: holds results.csv, table1.csv and pairings.csv and, where there were such, baselines.csv, ablation.csv,
-            steps.csv, distribution.csv, memorization.csv, audit.csv and claims.csv. A table's columns `X low`,
-            `X high` and `X paper` belong to its column X.
+            steps.csv, distribution.csv, memorization.csv, audit.csv and claims.csv; and utility.csv, comparisons.csv,
+            verdicts.csv and table5.csv of classifiers. A table's columns `X low`, `X high` and `X paper` belong to its
+            column X.
         facts: what the files do not say; all but `title` and `generators` may be left out:
 
             - `title`: of the report. `generators`: id -> label. `labels`: id -> label of further methods.
@@ -70,8 +70,11 @@ def write_report(folder: Path | str, facts: Mapping[str, Any]) -> Path:
               tables of merging and of steps.
             - `audit_rule`: the rule of the audit's verdict, a sentence. `filter_command`: writes the set without
               flagged images. `intended_use`: sentences in place of ours. `limits`: further sentences on limits.
+            - `utility`: of the trainings of classifiers, what utility.json holds: `{base, counts, seeds, classes,
+              minority, classifiers, synthetic, patients_known, notes, training}`, each of which may be left out.
             - `sheets` (real images), `curves` (of trainings), `figures` (as the paper's Figs. 3-6), `methods` (Fig. 8),
-              `closest` (pairs), `galleries`: `{path, caption}`, PNG or JPEG, relative to `folder`; `alt` describes the
+              `closest` (pairs), `utility_figures` (named `cases`, `curve`, `minority`, see `UTILITY_PICTURES`),
+              `galleries`: `{path, caption}`, PNG or JPEG, relative to `folder`; `alt` describes the
               picture to those who cannot see it (default: the caption).
 
     Returns:

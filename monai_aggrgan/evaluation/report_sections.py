@@ -34,6 +34,7 @@ from monai_aggrgan.evaluation.report_tables import (
     selection_blocks,
     steps_blocks,
 )
+from monai_aggrgan.evaluation.report_utility import utility_blocks
 from monai_aggrgan.evaluation.seven_cs import INTENDED_USE, SEVEN_CS_SOURCE, Criterion
 
 __all__ = ["FILES", "sections"]
@@ -58,6 +59,12 @@ FILES = {
     "steps.csv": "each step of the method alone and added, for a spreadsheet",
     "steps.md": "each step of the method alone and added, for a text",
     "steps.tex": "each step of the method alone and added, for LaTeX",
+    "table5.csv": "Table 5 for a spreadsheet",
+    "table5.md": "Table 5 for a text",
+    "table5.tex": "Table 5 for LaTeX",
+    "verdicts.csv": "whether the images help, for each classifier",
+    "comparisons.csv": "differences between what classifiers were trained on",
+    "utility.csv": "every measure of every classifier in every condition",
     "selection.csv": "how each generator's pool was used",
     "ablation.csv": "what merging is worth, for a spreadsheet",
     "ablation.md": "what merging is worth, for a text",
@@ -138,6 +145,7 @@ def sections(
             "Audit",
             audit_blocks(read["audit"], read["memorization"], labels=labels, facts=facts),
         ),
+        Section("utility", "Do the images help?", "Do they help?", utility_blocks(read, facts=facts)),
         Section("steps", "What each step is worth", "Steps", parts),
         Section("random-samples", "Random samples: drawn, not chosen", "Random samples", galleries),
         Section("limits", "Limits and intended use", "Limits", _limits(criteria, facts)),

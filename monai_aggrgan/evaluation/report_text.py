@@ -33,6 +33,7 @@ TEXT_COLUMNS = frozenset(
         *("Category", "Method", "class_name", "method", "space", "metric", "generator"),
         *("extractor", "measure", "verdict", "detail", "quote", "table", "holds"),
         *("evidence", "best", "left_out", "selection", "aggregation", "style"),
+        *("classifier", "label", "protocol", "case", "arm", "test", "part", "question", "first", "second", "sentence"),
     )
 )
 """Columns whose values stay text even where they look like numbers."""

@@ -48,7 +48,7 @@ def seven_cs(tables: Tables, *, facts: Mapping[str, Any], labels: Mapping[str, s
     """Fill the seven headings in from the tables of a study.
 
     Args:
-        tables: rows of distribution.csv, audit.csv, claims.csv and so on, by the name without `.csv`; each may be
+        tables: rows of distribution.csv, audit.csv, verdicts.csv and so on, by the name without `.csv`; each may be
             absent, and then nothing counts as measured by it.
         facts: of the report, see `write_report`; read are data, seed, split, settings, versions, hashes, trainings.
         labels: label of each method's id.
@@ -78,8 +78,11 @@ def seven_cs(tables: Tables, *, facts: Mapping[str, Any], labels: Mapping[str, s
         Criterion(
             "Completeness",
             "Does the set bring what its task needs beside pixels?",
-            [_contents(facts)],
-            ["2-D slices only, with no label but the class: no masks, volumes, spacing, age, sex or outcome."],
+            [_contents(facts), *_use(tables)],
+            [
+                "2-D slices only, with no label but the class: no masks, volumes, spacing, age, sex or outcome.",
+                *([] if tables.get("verdicts") else ["Whether the images help a classifier."]),
+            ],
         ),
         Criterion(
             "Compliance",
@@ -149,6 +152,12 @@ def _contents(facts: Mapping[str, Any]) -> str:
     pixels = f" of {size}x{size} pixels" if size else ""
     named = f" with one of the labels {listed(classes)}" if classes else ""
     return f"Each image is one grey slice{pixels}{named}, the seed that made it and the real image it was paired with."
+
+
+def _use(tables: Tables) -> list[str]:
+    """What classifiers say that were trained with the images."""
+    rows = tables.get("verdicts", ())
+    return [f"As further training images of a classifier: {' '.join(row['sentence'] for row in rows)}"] if rows else []
 
 
 def _audit(tables: Tables, labels: Mapping[str, str]) -> list[str]:

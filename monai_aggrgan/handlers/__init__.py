@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from monai_aggrgan.handlers.best_generator import BestGenerator
+from monai_aggrgan.handlers.best_weights import BestWeights
 from monai_aggrgan.handlers.embedding_projector import EmbeddingProjectorHandler
 from monai_aggrgan.handlers.image_folder_saver import ImageFolderSaver
 from monai_aggrgan.handlers.picture import PictureHandler
@@ -13,6 +14,7 @@ from monai_aggrgan.handlers.training_curves import TrainingCurvesHandler
 
 __all__ = [
     "BestGenerator",
+    "BestWeights",
     "EmbeddingProjectorHandler",
     "ImageFolderSaver",
     "PictureHandler",

@@ -18,7 +18,7 @@ from monai_aggrgan.stages.judging import Images, Judge
 from monai_aggrgan.stages.select import REAL
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.steps import BY_TURNS, MERGED_UNSELECTED, SINGLE_UNSELECTED, STYLED, by_turns
-from monai_aggrgan.stages.task import RECORD, Task
+from monai_aggrgan.stages.task import RECORD, Task, read_record
 
 __all__ = [
     "AUDIT",
@@ -26,6 +26,7 @@ __all__ = [
     "MEMORIZATION",
     "RESULTS",
     "images_of",
+    "is_there",
     "method_folders",
     "read_evaluation",
     "tasks",
@@ -36,6 +37,12 @@ RESULTS = "results.csv"
 DISTRIBUTION = "distribution.csv"
 MEMORIZATION = "memorization.csv"
 AUDIT = "audit.csv"
+
+
+def is_there(settings: StudySettings) -> bool:
+    """Whether every class was evaluated."""
+    folders = [settings.stage_dir("evaluate", name) for name in settings.prepared_classes()]
+    return all((record := read_record(folder)) is not None and record["finished"] for folder in folders)
 
 
 def method_folders(settings: StudySettings, class_name: str) -> dict[str, Path]:

@@ -8,13 +8,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from monai_aggrgan.data.manifest import read_manifest, whole_file, write_manifest
+from monai_aggrgan.data.splits import TRAINING
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.task import Task
 
-__all__ = ["DATALIST", "METHOD", "tasks", "write_dataset"]
+__all__ = ["DATALIST", "METHOD", "TRAINED_ON", "tasks", "write_dataset"]
 
 DATALIST = "datalist.json"
 METHOD = "aggrgan_ssim"
+TRAINED_ON = "trained_on.csv"
+"""Which real images the generators saw, by id and content, so that whoever trains on the set can leave them out of a
+test."""
+
 COLUMNS = ("class_name", "method", "generators", "seed", "reference", "style_image", "sha256")
 
 
@@ -25,22 +30,20 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
         name="export",
         folder=settings.stage_dir("synthetic"),
         settings={"method": METHOD},
-        upstream=[source.parent / source.name for source in sources],
+        upstream=[*sources, settings.stage_dir("prepare")],
         work=lambda folder: write_dataset(
-            folder,
-            [(source, row) for source in sources for row in read_manifest(source)],
-            classes=settings.prepared_classes(),
+            folder, [(source, row) for source in sources for row in read_manifest(source)], settings
         ),
     )
 
 
-def write_dataset(folder: Path, images: Sequence[tuple[Path, dict[str, str]]], *, classes: Sequence[str]) -> None:
-    """Copy images into a folder a class, with `manifest.csv` and `datalist.json`.
+def write_dataset(folder: Path, images: Sequence[tuple[Path, dict[str, str]]], settings: StudySettings) -> None:
+    """Copy images into a folder a class, with `manifest.csv`, `datalist.json` and `trained_on.csv`.
 
     Args:
         folder: an existing folder.
         images: of each the folder it lies in and its manifest row there.
-        classes: of the study, in the order of their labels, also such as have no image.
+        settings: of the study that made them; its classes get labels also where they have no image.
     """
     manifest = []
     for source, row in images:
@@ -50,9 +53,21 @@ def write_dataset(folder: Path, images: Sequence[tuple[Path, dict[str, str]]], *
             with whole_file(folder / target.parent / name) as partial:
                 shutil.copyfile(source / name, partial)
         manifest.append({"file": target.as_posix(), **{column: row[column] for column in COLUMNS}})
+    classes = settings.prepared_classes()
+    write_manifest(folder, _trained_on(settings, classes), name=TRAINED_ON)
     write_manifest(folder, manifest)
     with whole_file(folder / DATALIST) as partial:
         partial.write_text(json.dumps(_datalist(manifest, classes), indent=1), encoding="utf-8")
+
+
+def _trained_on(settings: StudySettings, classes: Sequence[str]) -> list[dict[str, str]]:
+    """Without patients and file names: those who get the set may not be those who may know them."""
+    rows = [row for name in classes for row in read_manifest(settings.stage_dir("prepare", name))]
+    return [
+        {"id": row["id"], "class_name": row["class_name"], "sha256": row.get("sha256", "")}
+        for row in rows
+        if row["section"] == TRAINING
+    ]
 
 
 def _datalist(manifest: list[dict[str, str]], classes: Sequence[str]) -> dict[str, object]:

@@ -29,6 +29,7 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
         upstream=[
             *(settings.stage_dir("evaluate", name) for name in classes),
             *(settings.stage_dir("stylise", name, METHOD) for name in classes),
+            settings.stage_dir("prepare"),
         ],
         work=lambda folder: _filter(folder, settings),
     )
@@ -52,4 +53,4 @@ def _filter(folder: Path, settings: StudySettings) -> None:
             len(rows),
         )
         kept += [(source, row) for row in passed]
-    write_dataset(folder, kept, classes=settings.prepared_classes())
+    write_dataset(folder, kept, settings)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from monai_aggrgan.data.manifest import read_manifest, write_manifest
 from monai_aggrgan.evaluation import tables
@@ -13,12 +15,13 @@ from monai_aggrgan.evaluation.audit import AUDIT_RULE
 from monai_aggrgan.evaluation.claims import claims_rows, read_claims
 from monai_aggrgan.evaluation.paper import TABLE_NUMBERS, paper_dataset
 from monai_aggrgan.evaluation.report import write_report
+from monai_aggrgan.evaluation.report_utility import UTILITY_PICTURES
 from monai_aggrgan.evaluation.steps import effects, write_steps_table
-from monai_aggrgan.stages import report_facts, report_pictures
+from monai_aggrgan.stages import compare, report_facts, report_pictures
 from monai_aggrgan.stages.evaluate import AUDIT, DISTRIBUTION, MEMORIZATION, RESULTS, read_evaluation
 from monai_aggrgan.stages.select import METRICS
 from monai_aggrgan.stages.settings import StudySettings
-from monai_aggrgan.stages.task import Task
+from monai_aggrgan.stages.task import Task, read_json
 
 __all__ = ["REPORT", "tasks"]
 
@@ -49,6 +52,7 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
             *(settings.stage_dir("evaluate", class_name) for class_name in classes),
             *(settings.stage_dir("generate", class_name, generator) for class_name, generator in pools),
             *(settings.stage_dir("select", name, metric, generator) for name, generator, metric in searched),
+            *([settings.stage_dir(compare.UTILITY)] if compare.is_there(settings) else []),
         ],
         work=lambda folder: _report(folder, settings),
     )
@@ -83,8 +87,21 @@ def _report(folder: Path, settings: StudySettings) -> None:
             "methods": report_pictures.methods(folder, settings),
             "closest": report_pictures.closest(folder, settings),
             "galleries": report_pictures.galleries(folder, settings),
+            **_utility(folder, settings),
         },
     )
+
+
+def _utility(folder: Path, settings: StudySettings) -> dict[str, Any]:
+    """What the stage `compare` found, if it was asked; its tables and pictures are copied beside the report."""
+    if not compare.is_there(settings):
+        return {}
+    source = settings.stage_dir(compare.UTILITY)
+    for row in read_manifest(source):
+        if row["file"] != compare.FACTS:
+            shutil.copyfile(source / row["file"], folder / row["file"])
+    pictures = [{"path": name, **words} for name, words in UTILITY_PICTURES.items() if (folder / name).is_file()]
+    return {"utility": read_json(source / compare.FACTS) or {}, "utility_figures": pictures}
 
 
 def _dataset(settings: StudySettings) -> str | None:

@@ -27,6 +27,9 @@ STAGES = {name: name for name in ("prepare", "train", "generate", "select", "agg
     "export": "synthetic",
     "evaluate": "evaluate",
     "filter": "filtered",
+    "enlarge": "enlarged",
+    **{name: name for name in ("minority", "classify")},
+    "compare": "utility",
 }
 """Stage -> its folder."""
 CUTTING = ("size", "plane", "slices", "slice_positions", "slice_step", "intensity", "percentiles")
@@ -115,7 +118,9 @@ def training_card(settings: StudySettings) -> dict[str, Any]:
     return {
         "trainings": [_training(settings, class_name, generator) for class_name, generator in pools],
         "stages": [
-            {"stage": stage, "seconds": _seconds(settings.stage_dir(folder))} for stage, folder in STAGES.items()
+            {"stage": stage, "seconds": _seconds(settings.stage_dir(folder))}
+            for stage, folder in STAGES.items()
+            if settings.stage_dir(folder).is_dir()
         ],
         "settings": _options(settings),
         "versions": _versions(),
@@ -173,7 +178,10 @@ def _outcome(folder: Path, told: dict[str, Any]) -> dict[str, Any]:
 
 
 def _seconds(folder: Path) -> float:
-    return float(sum(json.loads(path.read_text(encoding="utf-8"))["seconds"] for path in folder.rglob(RECORD)))
+    """Of all records in a folder, but for those inside the folder of another, which has theirs in its own."""
+    paths = {path.parent: path for path in folder.rglob(RECORD)}
+    outer = [path for place, path in paths.items() if not paths.keys() & {*place.parents}]
+    return float(sum(json.loads(path.read_text(encoding="utf-8"))["seconds"] for path in outer))
 
 
 def _versions() -> dict[str, str]:

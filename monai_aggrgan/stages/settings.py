@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -38,11 +38,13 @@ CHOICES = {
     "vgg_scale": ("oxford", "torchvision"),
     "style_precision": ("float32", "bfloat16", "float16", "auto"),
 }
+LEAST = {"pool_size": 1, "references": 1, "top_k": 1, "style_iterations": 0, "classifier_seeds": 2, "seed": 0}
 OWN_SPACES = ("vgg19", "pixels", "images", "ssim")
 RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
     "held_out_fraction": (lambda value: 0 < value < 1, "between 0 and 1"),
     "sigma": (lambda value: 0 < value < math.inf, "above 0"),
     "style_tolerance": (lambda value: 0 <= value < 1, "from 0 to below 1"),
+    "minority_share": (lambda value: 0 < value < 1, "between 0 and 1"),
 }
 
 
@@ -101,6 +103,17 @@ class StudySettings:
             float32 elsewhere.
         feature_spaces: further ones for the evaluation, beside VGG-19 and pixels: name -> what `custom_space` takes,
             such as `{radimagenet: {path: resnet50.ts, size: 224, channels: 3, mean: 0.5, std: 0.5}}`.
+        classifiers: names of `classifier_<name>.yaml` configs, trained to tell whether the images help.
+        classifier_settings: further settings of these configs, such as `{max_epochs: 10}`.
+        pretrained: path of a state dict from which a classifier starts, by its name, such as `{vgg19: vgg19.pth}`.
+        classifier_seeds: trainings of every classifier in every condition; five at least for an interval worth its
+            name.
+        synthetic_counts: numbers of synthetic images a class of the curve; more than the study has are made.
+        minority_class: of which most training images are taken away to see whether synthetic ones make up for them;
+            `auto` is the class with the fewest, `none` leaves this out.
+        minority_share: of its images that stay.
+        slice_level: also split by slice, as the paper, to show how much that flatters.
+        synthetic_dir: a folder as `synthetic/` or `filtered/` whose images are added in place of the study's own.
         seed: of splits, trainings, choices.
         note: a sentence that the report shows first, such as what the data are.
     """
@@ -145,6 +158,15 @@ class StudySettings:
     style_tolerance: float = 2e-3
     style_precision: str = "auto"
     feature_spaces: Mapping[str, Any] = field(default_factory=dict)
+    classifiers: tuple[str, ...] = ("small",)
+    classifier_settings: Mapping[str, Any] = field(default_factory=dict)
+    pretrained: Mapping[str, str] = field(default_factory=dict)
+    classifier_seeds: int = 5
+    synthetic_counts: tuple[int, ...] = (100, 300, 1000)
+    minority_class: str = "auto"
+    minority_share: float = 0.1
+    slice_level: bool = True
+    synthetic_dir: Path | None = None
     seed: int = 0
     note: str = ""
 
@@ -158,16 +180,16 @@ class StudySettings:
         if unknown := [name for name in options if name not in cls.__dataclass_fields__]:
             raise InputError(f"There is no option '{unknown[0]}': there are {', '.join(cls.__dataclass_fields__)}.")
         given = {name: value for name, value in options.items() if value is not None}
-        for name in ("config_dir", "dataset_dir", "output_dir", "datalist"):
+        for name in ("config_dir", "dataset_dir", "output_dir", "datalist", "synthetic_dir"):
             if name in given:
                 given[name] = Path(str(given[name])).expanduser()
         if "datalist" in given and "dataset_dir" in given and not given["datalist"].exists():
             beside = given["dataset_dir"] / given["datalist"]
             given["datalist"] = beside if beside.is_file() else given["datalist"]
-        for name in ("classes", "generators", "baselines"):
+        for name in ("classes", "generators", "baselines", "classifiers"):
             if name in given:
                 given[name] = tuple(str(value) for value in ensure_tuple(given[name]))
-        for name in ("slice_positions", "percentiles", "intensity"):
+        for name in ("slice_positions", "percentiles", "intensity", "synthetic_counts"):
             if name in given and not isinstance(given[name], str):
                 given[name] = tuple(ensure_tuple(given[name]))
         for name in ("held_out_fold", "vgg_weights"):
@@ -187,12 +209,13 @@ class StudySettings:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise InputError(f"--{name} must be one of {', '.join(allowed)}, got '{getattr(self, name)}'.")
-        for name, least in {"pool_size": 1, "references": 1, "top_k": 1, "style_iterations": 0, "seed": 0}.items():
+        for name, least in LEAST.items():
             self._check_number(name, least)
         for name in RANGES:
             self._check_range(name)
-        if not isinstance(self.ablation, bool):
-            raise InputError(f"--ablation must be True or False, got {self.ablation!r}.")
+        for name in ("ablation", "slice_level"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"--{name} must be True or False, got {getattr(self, name)!r}.")
         self._check_number("image_size", 16)
         if self.image_size & (self.image_size - 1):
             raise InputError(f"--image_size must be a power of two such as 64, 128 or 256, got {self.image_size}.")
@@ -200,12 +223,13 @@ class StudySettings:
             if getattr(self, name) is not None:
                 self._check_number(name, least)
         self.cut_slices  # noqa: B018  refuses what it cannot do
-        for name in ("classes", "generators"):
+        for name in ("classes", "generators", "classifiers"):
             if getattr(self, name) == ():
                 raise InputError(f"--{name} names none: name at least one, or omit the option.")
         self._check_generators()
         self._check_training()
         self._check_feature_spaces()
+        self._check_classifiers()
         self.torch_device  # noqa: B018  refuses a device that is not there
 
     def _is_prepared(self) -> bool:
@@ -223,18 +247,50 @@ class StudySettings:
             raise InputError(f"--{name} must be a number {wanted}, got {value!r}.")
 
     def _check_generators(self) -> None:
-        known = sorted(path.stem.removeprefix("train_") for path in self.config_dir.glob("train_*.yaml"))
-        if not known:
-            raise InputError(
-                f"{self.config_dir} has no train_<generator>.yaml: --bundle_root must name the bundle's folder."
-            )
-        for name in self.trained:
-            if name not in known:
-                raise InputError(f"There is no generator '{name}': {self.config_dir} knows {', '.join(known)}.")
+        self._check_configs("generator", "train", self.trained)
         if twice := {name for name in self.trained if self.trained.count(name) > 1}:
             raise InputError(
                 f"--generators and --baselines name {', '.join(sorted(twice))} twice: name each generator once."
             )
+
+    def _check_configs(self, kind: str, prefix: str, names: Sequence[str]) -> None:
+        known = sorted(path.stem.removeprefix(f"{prefix}_") for path in self.config_dir.glob(f"{prefix}_*.yaml"))
+        if not known:
+            raise InputError(
+                f"{self.config_dir} has no {prefix}_<{kind}>.yaml: --bundle_root must name the bundle's folder."
+            )
+        for name in names:
+            if name not in known:
+                raise InputError(f"There is no {kind} '{name}': {self.config_dir} knows {', '.join(known)}.")
+
+    def _check_classifiers(self) -> None:
+        self._check_configs("classifier", "classifier", self.classifiers)
+        for option, example in {
+            "classifier_settings": "'max_epochs': 10",
+            "pretrained": "'vgg19': 'vgg19.pth'",
+        }.items():
+            if not isinstance(getattr(self, option), Mapping):
+                raise InputError(
+                    f'--{option} must be a mapping such as "{{{example}}}", got {getattr(self, option)!r}.'
+                )
+        for name in self.classifiers:
+            known = self.raw_classifier_config(name)
+            for setting in self.classifier_settings:
+                if setting not in known:
+                    raise InputError(
+                        f"--classifier_settings has '{setting}', which classifier_{name}.yaml does not: it has"
+                        f" {', '.join(sorted(key for key in known if not key.startswith('_')))}."
+                    )
+        for name, path in self.pretrained.items():
+            if name not in self.classifiers:
+                raise InputError(
+                    f"--pretrained names '{name}', which --classifiers ({', '.join(self.classifiers)}) does not."
+                )
+            if not Path(str(path)).expanduser().is_file():
+                raise InputError(f"--pretrained {name}: there is no file {path}.")
+        for count in self.synthetic_counts:
+            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+                raise InputError(f"--synthetic_counts must be whole numbers of at least 1, got {count!r}.")
 
     def _check_training(self) -> None:
         if not isinstance(self.training, Mapping):
@@ -306,6 +362,15 @@ class StudySettings:
         """The training config of a generator: `train.yaml`, its own and the recipe's, as they are merged."""
         recipe = [] if self.recipe == "paper" else [f"recipe_{self.recipe}.yaml"]
         return [str(self.config_dir / name) for name in ("train.yaml", f"train_{generator}.yaml", *recipe)]
+
+    def classifier_files(self, classifier: str) -> list[str]:
+        """The config of a classifier's training: `classify.yaml` and its own, as they are merged."""
+        return [str(self.config_dir / name) for name in ("classify.yaml", f"classifier_{classifier}.yaml")]
+
+    def raw_classifier_config(self, classifier: str) -> dict[str, Any]:
+        """The config of a classifier's training as it is written, merged but not evaluated."""
+        config: dict[str, Any] = ConfigParser.load_config_files(self.classifier_files(classifier))
+        return config
 
     def raw_config(self, generator: str) -> dict[str, Any]:
         """The training config of a generator as it is written, merged but not evaluated."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from ignite.engine import State
 from monai.engines import PrepareBatchExtraInput
@@ -21,7 +22,7 @@ from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.steps import STYLED
 from monai_aggrgan.stages.task import Task, digest_of
 
-__all__ = ["METHODS", "style_features", "tasks"]
+__all__ = ["METHODS", "style_features", "style_settings", "tasks"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,6 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
     """One task for each class and method."""
     sources = METHODS | {name: f"{name}+style" for name in settings.generators}
     sources |= STYLED if settings.ablation else {}
-    weights = Path(settings.vgg_weights).expanduser()
     features = cache(partial(style_features, settings))  # loaded when the first task needs it, once
     for class_name in settings.prepared_classes():
         for source, method in sources.items():
@@ -44,17 +44,23 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
             yield Task(
                 name=f"stylise {method} for {class_name}",
                 folder=settings.stage_dir("stylise", class_name, method),
-                settings={
-                    "style_iterations": settings.style_iterations,
-                    "style_tolerance": settings.style_tolerance,
-                    "style_precision": str(settings.style_dtype).removeprefix("torch."),
-                    "vgg_scale": settings.vgg_scale,
-                    "vgg_weights": digest_of(weights) if weights.is_file() else settings.vgg_weights,
-                    "seed": settings.seed if settings.vgg_weights == "random" else None,
-                },
+                settings=style_settings(settings),
                 upstream=[content, settings.stage_dir("prepare")],
                 work=partial(_stylise, settings=settings, content_dir=content, method=method, features=features),
             )
+
+
+def style_settings(settings: StudySettings) -> dict[str, Any]:
+    """Options on which styled images depend."""
+    weights = Path(settings.vgg_weights).expanduser()
+    return {
+        "style_iterations": settings.style_iterations,
+        "style_tolerance": settings.style_tolerance,
+        "style_precision": str(settings.style_dtype).removeprefix("torch."),
+        "vgg_scale": settings.vgg_scale,
+        "vgg_weights": digest_of(weights) if weights.is_file() else settings.vgg_weights,
+        "seed": settings.seed if settings.vgg_weights == "random" else None,
+    }
 
 
 def style_features(settings: StudySettings) -> VGG19Features:

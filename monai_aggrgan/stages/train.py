@@ -21,7 +21,7 @@ from monai_aggrgan.networks.ensemble import GeneratorEnsemble
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.task import Task, digest_of, read_record
 
-__all__ = ["GENERATOR", "load_ensemble", "load_generator", "refuse_another_split", "tasks"]
+__all__ = ["GENERATOR", "deciding_config", "load_ensemble", "load_generator", "refuse_another_split", "tasks"]
 
 GENERATOR = "generator.pt"
 IRRELEVANT = {
@@ -39,12 +39,16 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
             yield _task(settings, class_name, generator)
 
 
-def _task(settings: StudySettings, class_name: str, generator: str) -> Task:
-    config = settings.raw_config(generator)
-    overrides = _overrides(settings, class_name, generator)
-    merged: dict[str, Any] = {**config, **overrides}
+def deciding_config(settings: StudySettings, class_name: str, generator: str) -> dict[str, Any]:
+    """What of a training's config decides what is trained, but for the number of epochs."""
+    merged: dict[str, Any] = {**settings.raw_config(generator), **_overrides(settings, class_name, generator)}
     merged["train"] = {key: value for key, value in merged["train"].items() if key != "handlers"}
-    deciding = {key: value for key, value in merged.items() if key not in IRRELEVANT}
+    return {key: value for key, value in merged.items() if key not in IRRELEVANT}
+
+
+def _task(settings: StudySettings, class_name: str, generator: str) -> Task:
+    merged = {**settings.raw_config(generator), **_overrides(settings, class_name, generator)}
+    deciding = deciding_config(settings, class_name, generator)
     plain = {key: value for key, value in deciding.items() if not isinstance(value, (dict, list))}
     parts = {key: value for key, value in deciding.items() if key not in plain}
     return Task(

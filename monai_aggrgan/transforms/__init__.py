@@ -5,6 +5,7 @@ from __future__ import annotations
 from monai_aggrgan.transforms.anatomical_plane import PLANES, stack_of_slices
 from monai_aggrgan.transforms.cut_slices import CutSlices, Slice
 from monai_aggrgan.transforms.differentiable_augmentation import DifferentiableAugmentation
+from monai_aggrgan.transforms.flip_shift_zoom import flip_shift_zoom
 from monai_aggrgan.transforms.intensity import scale_to_unit, unit_range
 from monai_aggrgan.transforms.slice_choice import across_foreground, across_label, every_nth, foreground_areas
 from monai_aggrgan.transforms.square import resize_square
@@ -17,6 +18,7 @@ __all__ = [
     "across_foreground",
     "across_label",
     "every_nth",
+    "flip_shift_zoom",
     "foreground_areas",
     "resize_square",
     "scale_to_unit",

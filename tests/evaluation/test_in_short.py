@@ -19,6 +19,16 @@ def asked(topic: str, **tables: list[dict[str, str]]) -> Finding:
     return found
 
 
+def test_usefulness_is_asked_where_its_table_is_there_and_stands_after_variety() -> None:
+    found = asked("Usefulness", verdicts=[])
+    assert found.mark == "open" and "was not measured" in found.text
+    verdicts = [{"classifier": "a", "label": "A", "verdict": "helps", "sentence": "They help."}]
+    assert asked("Usefulness", verdicts=verdicts) == Finding("good", "Usefulness", "They help.")
+    rows = [measured("distinct", 30, space="images")]
+    found_all = in_short({"verdicts": verdicts, "distribution": rows, "table1": means("a", "1", "1")}, labels=LABELS)
+    assert [finding.topic for finding in found_all] == ["Variety", "Usefulness", "SSIM"]
+
+
 def flagged(name: str, verdict: str, *, method: str = "aggrgan_ssim", value: str = "0.03") -> dict[str, str]:
     row = {"class_name": name, "method": method, "measure": "flagged", "value": value, "held_out": "0.05", "n": "30"}
     return {**row, "verdict": verdict}

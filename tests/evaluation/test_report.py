@@ -274,6 +274,53 @@ def test_pictures_stand_in_the_order_of_the_sections_and_say_what_they_show(
     assert alts == ["sheets", "curves", *figures, *(item["caption"] for item in more["closest"]), "Drawn at random"]
 
 
+def write_utility(folder: Path) -> dict[str, Any]:
+    """The tables of one classifier, with a picture; facts of them."""
+    place = {"classifier": "vgg19", "label": "VGG-19 <x>", "protocol": "patient"}
+    arms = [("3a", "real", "0"), ("3b", "synthetic", "300")]
+    rows = [
+        {**place, "case": case, "arm": arm, "count": count, "test": "real", "metric": "balanced_accuracy"}
+        | {"value": "0.7345", "low": "0.7", "high": "0.8", "n": "61", "patients": "7", "seeds": "5"}
+        for case, arm, count in arms
+    ]
+    write_manifest(folder, rows, name="utility.csv")
+    numbers = {"difference": "0.0456", "low": "0.02", "high": "0.07", "p": "0.0123", "p_holm": "0.0369"}
+    sides = {"part": "cases", "question": "3b", "first": "real + 300 synthetic", "second": "real"}
+    compared = {**place, **sides, "metric": "balanced_accuracy", **numbers, "verdict": "better"}
+    write_manifest(folder, [compared], name="comparisons.csv")
+    verdict = {"classifier": "vgg19", "label": "VGG-19 <x>", "verdict": "helps", "sentence": "The <images> help."}
+    write_manifest(folder, [verdict], name="verdicts.csv")
+    table5 = {"Category": "Split by patient", "Method": "3a: real", "VGG-19 <x>": "73.5", "VGG-19 <x> paper": "88.8"}
+    write_manifest(folder, [table5], name="table5.csv")
+    picture = {"path": "sheet.png", "caption": "By case"}
+    return {"utility": {"base": 300, "notes": ["A note on use."]}, "utility_figures": [picture]}
+
+
+def test_use_is_said_to_be_unmeasured_without_a_section(folder: Path, facts: dict[str, Any]) -> None:
+    page = page_of(folder, facts)
+    assert "utility" not in anchors(page) and "utility" not in contents(page)
+    for name in ("report.html", "report.md", "report.json"):
+        assert "was not measured: `run utility` tells." in (folder / name).read_text().replace("\\`", "`")
+    assert "utility" not in json.loads((folder / "report.json").read_text())["tables"]
+
+
+def test_use_is_in_the_page_in_the_markdown_and_in_the_json(folder: Path, facts: dict[str, Any]) -> None:
+    page = page_of(folder, {**facts, **write_utility(folder)})
+    shown = {"Do they help?", "VGG-19 <x>", "The <images> help.", "73.5", "88.8", "+4.6", "[+2.0, +7.0]"}
+    assert shown | {"0.012", "0.037", "A note on use.", "By case"} <= set(page.text)
+    assert {"utility", "table-5"} <= set(anchors(page)) and "not measured: `run" not in " ".join(page.text)
+    assert ("a", "href", "table5.csv") in page.attributes and ("a", "href", "comparisons.csv") in page.attributes
+    text = (folder / "report.md").read_text()
+    assert "## Do the images help?" in text and "✓ **VGG-19 \\<x\\>**: The \\<images\\> help." in text
+    assert "+4.6 \\[+2.0, +7.0\\]" in text and "Usefulness" in text
+    told = json.loads((folder / "report.json").read_text())
+    assert {"utility", "comparisons", "verdicts", "table5"} <= set(told["tables"])
+    first = told["tables"]["utility"][0]
+    assert (first["case"], first["value"], first["count"]) == ("3a", 0.7345, 0)
+    assert told["facts"]["utility"]["base"] == 300
+    assert {"mark": "good", "topic": "Usefulness", "text": "The <images> help."} in told["in_short"]
+
+
 CLASSES = ("a", "b")
 
 
@@ -324,13 +371,14 @@ def whole(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     pictures = {name: [picture] for name in ("sheets", "curves", "methods", "closest")}
     texts = {"dataset": "Phantoms", "audit_rule": "The rule itself.", "filter_command": "run filter <x>"}
     words = {"findings": ["A finding."], "effects": ["An effect."], "limits": ["A limit."], "hashes": {"a": "0f" * 32}}
-    return {**facts, **pictures, **texts, **words, "selection": SELECTION, "machine": {"GPU": "none"}}
+    more = {"selection": SELECTION, "machine": {"GPU": "none"}, **write_utility(folder)}
+    return {**facts, **pictures, **texts, **words, **more}
 
 
 def test_sections_stand_in_their_order_with_a_heading_and_a_link_each(folder: Path, whole: dict[str, Any]) -> None:
     page = page_of(folder, whole)
     order = ["in-short", "data", "training", "table-1", "baselines", "pairings", "claims", "figures", "distribution"]
-    order += ["audit", "steps", "random-samples", "limits", "time", "files"]
+    order += ["audit", "utility", "steps", "random-samples", "limits", "time", "files"]
     assert contents(page)[1:] == order  # after the link that skips
     assert [anchor for anchor in anchors(page) if anchor in order] == order
 
@@ -428,6 +476,7 @@ def test_json_holds_facts_answers_and_tables(folder: Path, whole: dict[str, Any]
     assert report["format"] == 1 and report["judged_images"] == 5
     assert report["facts"]["seed"] == 7 and report["facts"]["settings"] == {"nothing": None, "path": "x"}
     names = {"table1", "pairings", "baselines", "ablation", "steps", "distribution", "audit", "claims"}
+    names |= {"utility", "comparisons", "verdicts", "table5"}
     assert set(report["tables"]) == names
     assert report["tables"]["distribution"][0]["value"] == 0.5
     assert report["tables"]["audit"][0]["p"] is None

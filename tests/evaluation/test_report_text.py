@@ -85,6 +85,11 @@ def test_json_is_valid_whatever_it_is_given() -> None:
     }
 
 
+def test_cases_and_classifiers_are_names_even_where_they_look_like_numbers() -> None:
+    row = {"classifier": "50", "case": "1", "arm": "2", "first": "3", "count": "300", "p_holm": "0.5"}
+    assert plain_values([row]) == [{**row, "count": 300, "p_holm": 0.5}]
+
+
 def test_values_of_a_table_become_numbers_but_names_do_not() -> None:
     row = {"Category": "1", "Method": "2", "n": "300", "SSIM": "0.5", "PSNR": "n/a", "KL": "", "SD": "inf", "why": "x"}
     assert plain_values([row]) == [

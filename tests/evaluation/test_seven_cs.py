@@ -52,6 +52,15 @@ def test_numbers_come_from_the_tables() -> None:
     assert "2 classes apart" in told["Consistency"] and "Intervals" in told["Consistency"]
 
 
+def test_use_is_told_where_it_was_measured_and_missed_where_not() -> None:
+    asked = seven_cs({"verdicts": []}, facts={}, labels={})[3]
+    assert asked.name == "Completeness" and "Whether the images help a classifier." in asked.not_measured
+    verdicts = [{"label": name, "verdict": "helps", "sentence": f"{name} gains."} for name in ("A", "B")]
+    told = seven_cs({"verdicts": verdicts}, facts={}, labels={})[3]
+    assert told.measured[-1] == "As further training images of a classifier: A gains. B gains."
+    assert len(told.not_measured) == len(asked.not_measured) - 1
+
+
 def test_the_audit_is_told_with_the_membership_attack() -> None:
     flagged = {"class_name": "a", "method": "aggrgan_ssim", "measure": "flagged", "value": "0", "held_out": "0.05"}
     attack = {**flagged, "measure": "membership_auc_vgg19", "value": "0.6", "low": "0.56", "high": "0.65"}

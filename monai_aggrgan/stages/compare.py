@@ -1,0 +1,176 @@
+"""Stage `compare`: what all trainings of classifiers come to: tables, figures, and a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from monai_aggrgan.data.image_folder import write_png
+from monai_aggrgan.data.manifest import MANIFEST, read_manifest, sha256_of, write_manifest
+from monai_aggrgan.data.splits import TRAINING as TRAINED
+from monai_aggrgan.evaluation.classification import Predictions
+from monai_aggrgan.evaluation.conditions import PATIENT, Condition
+from monai_aggrgan.evaluation.report_utility import UTILITY_PICTURES
+from monai_aggrgan.evaluation.utility import Run, write_utility
+from monai_aggrgan.exceptions import InputError
+from monai_aggrgan.stages.classify import PREDICTIONS, TRAINING, folder_of
+from monai_aggrgan.stages.minority import KEPT, MINORITY, fill_of, minority_class
+from monai_aggrgan.stages.real_images import facts_of, real_rows
+from monai_aggrgan.stages.settings import StudySettings
+from monai_aggrgan.stages.task import RECORD, Task, read_json, read_record, write_json
+from monai_aggrgan.stages.utility_data import base_count, conditions_of
+from monai_aggrgan.visualize.utility_figures import cases_figure, curve_figure, minority_figure
+
+__all__ = ["FACTS", "UTILITY", "answers", "is_there", "tasks"]
+
+UTILITY = "utility"
+FACTS = "utility.json"
+TABLE = "utility.csv"
+VERDICTS = "verdicts.csv"
+
+
+def tasks(settings: StudySettings) -> Iterator[Task]:
+    """One task for all trainings of the study's classifiers."""
+    trainings = _trainings(settings)
+    yield Task(
+        name="compare",
+        folder=settings.stage_dir(UTILITY),
+        settings={
+            "classifiers": {name: _label(settings, name) for name in settings.classifiers},
+            "counts": list(settings.synthetic_counts),
+            "seed": settings.seed,
+        },
+        upstream=[folder for _, _, _, folder in trainings],
+        work=lambda folder: _compare(folder, settings),
+    )
+
+
+def is_there(settings: StudySettings) -> bool:
+    """Whether the stage was run to its end."""
+    record = read_record(settings.stage_dir(UTILITY))
+    return record is not None and record["finished"]
+
+
+def answers(settings: StudySettings) -> list[str]:
+    """The sentence on each classifier."""
+    return [row["sentence"] for row in read_manifest(settings.stage_dir(UTILITY), name=VERDICTS)]
+
+
+def _label(settings: StudySettings, classifier: str) -> str:
+    return str(settings.raw_classifier_config(classifier).get("label", classifier))
+
+
+def _trainings(settings: StudySettings) -> list[tuple[str, Condition, int, Path]]:
+    """Classifier, condition, seed and folder of each training."""
+    return [
+        (classifier, condition, seed, folder_of(settings, classifier, condition, seed))
+        for classifier in settings.classifiers
+        for condition in conditions_of(settings)
+        for seed in range(settings.classifier_seeds)
+    ]
+
+
+def _compare(folder: Path, settings: StudySettings) -> None:
+    trainings, classes = _trainings(settings), settings.prepared_classes()
+    runs = [
+        run
+        for classifier, condition, seed, place in tqdm(trainings, "compare", unit="training")
+        for run in _runs(classifier, condition, seed, place, classes)
+    ]
+    facts = _facts(settings, [place for *_, place in trainings])
+    minority = facts["minority"]["class"] if facts["minority"] else None
+    write_utility(
+        folder,
+        runs,
+        classes=classes,
+        labels=facts["classifiers"],
+        base=facts["base"],
+        minority_class=minority,
+        seed=settings.seed,
+        notes=facts["notes"],
+    )
+    write_json(folder / FACTS, facts)
+    rows = read_manifest(folder, name=TABLE)
+    drawn = (cases_figure(rows), curve_figure(rows), minority_figure(rows, minority=minority))
+    for name, picture in zip(UTILITY_PICTURES, drawn, strict=True):
+        if picture is not None:
+            write_png(folder / name, picture)
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name not in (RECORD, MANIFEST))
+    write_manifest(folder, [{"file": path.name, "sha256": sha256_of(path.read_bytes())} for path in files])
+
+
+def _runs(classifier: str, condition: Condition, seed: int, folder: Path, classes: Sequence[str]) -> Iterator[Run]:
+    """What a training's classifier said of each of its tests."""
+    rows = read_manifest(folder, name=PREDICTIONS)
+    hashes = {row["file"]: row["sha256"] for row in read_manifest(folder)}
+    if sha256_of((folder / PREDICTIONS).read_bytes()) != hashes.get(PREDICTIONS):
+        raise InputError(
+            f"{folder / PREDICTIONS} is damaged or was changed since the stage `classify` wrote it: delete {folder} and"
+            " run that stage again."
+        )
+    for test in dict.fromkeys(row["test"] for row in rows):
+        mine = [row for row in rows if row["test"] == test]
+        predictions = Predictions(
+            labels=np.array([classes.index(row["label"]) for row in mine], dtype=np.int64),
+            probabilities=np.array([[float(row[f"p {name}"]) for name in classes] for row in mine]),
+            patients=tuple(row["patient"] for row in mine),
+            ids=tuple(row["id"] for row in mine),
+        )
+        yield Run(classifier, condition, seed, test, predictions)
+
+
+def _facts(settings: StudySettings, folders: Sequence[Path]) -> dict[str, Any]:
+    """What the tables do not say of the trainings."""
+    classes, found = settings.prepared_classes(), conditions_of(settings)
+    told = [read_json(folder / TRAINING) or {} for folder in folders]
+    by_classifier = {
+        name: [facts for facts, folder in zip(told, folders, strict=True) if name in folder.parts[-4:]]
+        for name in settings.classifiers
+    }
+    real = facts_of(settings)
+    return {
+        "base": base_count(settings),
+        "counts": sorted({condition.count for condition in found if condition.protocol == PATIENT} - {0}),
+        "seeds": settings.classifier_seeds,
+        "classes": classes,
+        "minority": _minority(settings),
+        "classifiers": {name: _label(settings, name) for name in settings.classifiers},
+        "synthetic": "the study's AGGrGAN (SSIM) images"
+        if settings.synthetic_dir is None
+        else settings.synthetic_dir.name,
+        "patients_known": all(real.patients),
+        "notes": _notes(settings),
+        "training": {
+            name: {
+                "steps": [min(facts["steps"] for facts in mine), max(facts["steps"] for facts in mine)],
+                "seconds": round(sum(facts["seconds"] for facts in mine), 1),
+            }
+            for name, mine in by_classifier.items()
+        },
+    }
+
+
+def _minority(settings: StudySettings) -> dict[str, Any] | None:
+    name, fill = minority_class(settings), fill_of(settings)
+    if name is None or fill is None:
+        return None
+    whole = [row for row in real_rows(settings) if (row["class_name"], row["section"]) == (name, TRAINED)]
+    kept = read_manifest(settings.stage_dir(MINORITY), name=KEPT)
+    return {"class": name, "kept": len(kept), "of": len(whole), "fill": fill}
+
+
+def _notes(settings: StudySettings) -> list[str]:
+    """Sentences on what could not be done as asked."""
+    base, notes = base_count(settings), []
+    if settings.synthetic_dir is not None:
+        more = [str(count) for count in settings.synthetic_counts if count > base]
+        if more:
+            notes.append(f"The set has {base} images a class, so that {', '.join(more)} could not be tried.")
+        notes.append("The minority experiment needs the study's own generators and was left out.")
+    elif settings.minority_class != "none" and fill_of(settings) is None:
+        notes.append("No class has so many more images than the minority would keep that there were any to fill up.")
+    return notes
