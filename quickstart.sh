@@ -6,7 +6,9 @@ cd "$(dirname "$0")"
 source .ci/environment "."
 
 configs=bundles/brain_mri_aggrgan/configs
-python -W ignore -m monai.bundle run \
-    --bundle_root bundles/brain_mri_aggrgan \
-    --config_file "['$configs/study.yaml','$configs/quickstart.yaml']" \
-    --output_dir "${1:-quickstart_output}"
+for run in run utility; do  # the study, then: do its images help a classifier?
+    python -W ignore -m monai.bundle run "$run" \
+        --bundle_root bundles/brain_mri_aggrgan \
+        --config_file "['$configs/study.yaml','$configs/quickstart.yaml']" \
+        --output_dir "${1:-quickstart_output}"
+done

@@ -6,7 +6,16 @@ from collections.abc import Iterable
 
 from monai_aggrgan.evaluation.similarity import METRICS
 
-__all__ = ["PRINTED", "SOURCE", "TABLE5", "TABLE_NUMBERS", "paper_class", "paper_dataset", "printed_value"]
+__all__ = [
+    "PRINTED",
+    "SOURCE",
+    "TABLE5",
+    "TABLE_NUMBERS",
+    "paper_class",
+    "paper_dataset",
+    "printed_cases",
+    "printed_value",
+]
 
 SOURCE = (
     "Mukherjee, Saha, Kaplun, Sinitca and Sarkar 2022, Brain tumor image generation using an aggregation of GAN models"
@@ -114,6 +123,18 @@ def paper_dataset(class_names: Iterable[str]) -> str | None:
         if names and names <= set(next(iter(tables.values()))):
             return dataset
     return None
+
+
+def printed_cases(class_names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """What `TABLE5` prints of a data set: case -> network -> accuracy; nothing unless these are all of its classes.
+
+    With fewer classes to tell apart a classifier has an easier task, so that accuracies cannot stand side by side.
+    """
+    names = {paper_class(name) for name in class_names}
+    for dataset, tables in PRINTED.items():
+        if names == set(next(iter(tables.values()))):
+            return TABLE5[dataset]
+    return {}
 
 
 def printed_value(dataset: str | None, table: int | None, class_name: str, method: str, metric: str) -> str:

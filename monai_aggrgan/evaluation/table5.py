@@ -8,7 +8,7 @@ from pathlib import Path
 
 from monai_aggrgan.evaluation.classification import BALANCED
 from monai_aggrgan.evaluation.conditions import CASES, PATIENT, SLICE
-from monai_aggrgan.evaluation.paper import SOURCE, TABLE5, paper_dataset
+from monai_aggrgan.evaluation.paper import SOURCE, printed_cases
 from monai_aggrgan.evaluation.table_files import write_table
 from monai_aggrgan.evaluation.utility_words import PROTOCOLS, case_words, points
 
@@ -21,15 +21,18 @@ PROTOCOL = (
     " cases of a classifier take the same number of training steps."
 )
 SYNTHETIC = (
-    "Cases 1 and 2 test on synthetic images as well, which were made from training images; 3a to 3c test on real images"
-    " of patients that neither classifiers nor generators saw."
+    "Cases 1 and 2 test on synthetic images as well, which were made from training images. Split by patient, 3a to 3c"
+    " test on real images of patients that neither classifiers nor generators saw."
 )
 FLATTERS = (
     "Split by slice, slices of one patient stand on both sides and the generators saw part of the test images: these"
     " rows show how much that flatters, not what can be expected of new patients."
 )
 FEW_SEEDS = "Fewer than five trainings: their intervals are rough."
-UNKNOWN = "Patients of test images are unknown, in whole or in part: intervals are too narrow."
+UNKNOWN = (
+    "Patients of test images are unknown, in whole or in part: intervals are too narrow, and images of one patient may"
+    " stand on both sides."
+)
 
 
 def table5_records(
@@ -37,8 +40,8 @@ def table5_records(
 ) -> list[dict[str, str]]:
     """One record a split and case, `Category` and `Method` first, then a column a classifier with ` low` and ` high`.
 
-    Where the classes are those of one of the paper's data sets, the columns `<network> (paper)` hold what it prints, at
-    the split by slice if there is one, for that is the paper's.
+    Where the classes are all those of one of the paper's data sets, the columns `<network> (paper)` hold what it
+    prints, at the split by slice if there is one, for that is the paper's.
 
     Args:
         rows: of utility.csv.
@@ -46,7 +49,7 @@ def table5_records(
         labels: what tables call each classifier, by its name.
     """
     mine = [row for row in rows if row["case"] and row["metric"] == BALANCED]
-    printed = TABLE5.get(paper_dataset(classes) or "", {})
+    printed = printed_cases(classes)
     protocols = [protocol for protocol in (PATIENT, SLICE) if any(row["protocol"] == protocol for row in mine)]
     records = []
     for protocol in protocols:
@@ -84,6 +87,6 @@ def write_table5(
     told += [FLATTERS] if any(row["protocol"] == SLICE for row in rows) else []
     told += [FEW_SEEDS] if seeds and seeds[0] < FEW else []
     told += [UNKNOWN] if any(not row["patients"] for row in rows) else []
-    told += [f"Columns “(paper)”: accuracy in per cent, printed in {SOURCE}."] if paper_dataset(classes) else []
-    title = "Table 5: do synthetic images help a classifier?"
+    told += [f"Columns “(paper)”: accuracy in per cent, printed in {SOURCE}."] if printed_cases(classes) else []
+    title = "Table 5: classifiers trained with and without synthetic images"
     write_table(folder, "table5", records, title=title, notes=[*told, *notes])

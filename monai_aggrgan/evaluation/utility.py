@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def write_utility(
         folder: an existing folder.
         runs: what every trained classifier said of every test.
         classes: names, in the order of the labels.
-        labels: what tables call each classifier, by its name, in their order.
+        labels: what tables call each classifier, by its name, in their order; the name is added where two are alike.
         base: synthetic images a class of case 3b.
         minority_class: of which most images were taken away; None without that experiment.
         seed: deals test patients to groups.
@@ -80,10 +81,16 @@ def write_utility(
     Raises:
         ValueError: when two conditions were not tested on the same images.
     """
-    judged = JudgedRuns(runs, classes=classes, seed=seed)
+    judged, labels = JudgedRuns(runs, classes=classes, seed=seed), _told_apart(labels)
     rows = utility_rows(judged, labels=labels, base=base)
     compared = comparison_rows(judged, labels=labels, base=base, minority_class=minority_class)
     write_manifest(folder, rows, name="utility.csv")
     write_manifest(folder, compared, name="comparisons.csv")
     write_manifest(folder, verdict_rows(judged, compared, labels=labels, base=base), name="verdicts.csv")
     write_table5(folder, rows, classes=classes, labels=labels, notes=notes)
+
+
+def _told_apart(labels: Mapping[str, str]) -> dict[str, str]:
+    """The same labels, with the classifier's name behind those that several have: columns are called by them."""
+    shared = Counter(labels.values())
+    return {name: f"{label} ({name})" if shared[label] > 1 else label for name, label in labels.items()}

@@ -148,10 +148,12 @@ def _sentence(
     base: int,
 ) -> str:
     real, help_ = Condition(PATIENT, "real"), asked[HELP]
-    on = f"{len(judged.seeds(name, real))} trainings each, {judged.images(name, real)} test images"
+    trainings, images = len(judged.seeds(name, real)), judged.images(name, real)
+    on = f"{trainings} training{'' if trainings == 1 else 's'} each, {images} test images"
+    sure = f"p {probability(help_['p_holm'])} after Holm; {on}" if help_["p_holm"] else on
     sentence = (
         f"{label}: {WORDS[verdict].format(count=base)}: balanced accuracy {_change(help_)} over real images alone"
-        f" (p {probability(help_['p_holm'])} after Holm; {on})."
+        f" ({sure})."
     )
     if BESIDE not in asked:
         return sentence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -110,12 +111,17 @@ class JudgedRuns:
     def _of_seed(
         self, predictions: Predictions, groups: Mapping[str, int]
     ) -> tuple[dict[str, float], list[dict[str, float]]]:
-        """All measures, and the same without each group."""
+        """All measures, and the same without each group; NaN where that leaves no image."""
         labels, probabilities = predictions.labels, predictions.probabilities
         mine = np.array([groups[name] for name in predictions.ids])
         kept = [mine != group for group in range(max(groups.values()) + 1)]
-        parts = [scores(labels[keep], probabilities[keep], classes=self.classes) for keep in kept if keep.any()]
-        return scores(labels, probabilities, classes=self.classes), parts
+        whole = scores(labels, probabilities, classes=self.classes)
+        return whole, [
+            scores(labels[keep], probabilities[keep], classes=self.classes)
+            if keep.any()
+            else dict.fromkeys(whole, math.nan)
+            for keep in kept
+        ]
 
     def _groups_of(self, protocol: str, test: str) -> dict[str, int]:
         """Group of each image that any training of the protocol was tested on."""

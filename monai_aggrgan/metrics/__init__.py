@@ -6,6 +6,7 @@ from monai_aggrgan.metrics.aligned_ssim import AlignedMatches, AlignedSSIM
 from monai_aggrgan.metrics.all_pairs_psnr import AllPairsPSNR
 from monai_aggrgan.metrics.all_pairs_ssim import AllPairsSSIM
 from monai_aggrgan.metrics.chosen_pairs_ssim import ShortlistSSIM, chosen_pairs_ssim
+from monai_aggrgan.metrics.crossed import Estimate, crossed_estimate, deal_groups, holm
 from monai_aggrgan.metrics.diversity import distinct_images, ms_ssim_diversity, pairs_interval
 from monai_aggrgan.metrics.fidelity import (
     density_coverage,
@@ -44,6 +45,7 @@ __all__ = [
     "AllPairsPSNR",
     "AllPairsSSIM",
     "DistanceRatioTest",
+    "Estimate",
     "HistogramKLMetric",
     "Interval",
     "SharpnessDifferenceMetric",
@@ -55,12 +57,15 @@ __all__ = [
     "closeness",
     "cluster_counts",
     "clusters_of",
+    "crossed_estimate",
+    "deal_groups",
     "density_coverage",
     "density_coverage_terms",
     "distance_ratio_test",
     "distinct_images",
     "frechet_distance",
     "histogram_kl_divergence",
+    "holm",
     "jackknife_interval",
     "k_nearest",
     "kernel_distance",

@@ -14,6 +14,8 @@ from monai_aggrgan.metrics.resampling import Interval
 
 __all__ = ["Estimate", "crossed_estimate", "deal_groups", "holm"]
 
+DEALS = 100  # at most, until each class in several clusters has them in several groups
+
 
 class Estimate(NamedTuple):
     """A mean over trainings, its interval, and how probable one as far from 0 is where the truth is 0.
@@ -90,7 +92,8 @@ def deal_groups(
     """Group of each test image (N,), for leaving them out in turn: whole clusters, dealt class by class.
 
     Clusters are dealt like cards, those of each class one after the other, so that every class loses about as much with
-    each group; a class in at least two clusters never loses all its images unless they share a class-mixed cluster.
+    each group. Where a class in several clusters would lose all its images with one group, which takes clusters of
+    several classes, they are shuffled and dealt again, up to 100 times.
 
     Args:
         clusters: cluster, such as patient, of each image (N,), see `clusters_of`.
@@ -111,11 +114,20 @@ def deal_groups(
             f" {groups}"
         )
     random = np.random.default_rng(seed)
-    order: dict[int, None] = {}
-    for label in np.unique(labels):
-        order |= dict.fromkeys(random.permutation(np.unique(clusters[labels == label])).tolist())
-    group_of = {cluster: place % groups for place, cluster in enumerate(order)}
+    members = [np.unique(clusters[labels == label]).tolist() for label in np.unique(labels)]
+    for _ in range(DEALS):
+        group_of = _dealt(members, groups, random)
+        if all(len({group_of[cluster] for cluster in of_class}) > 1 for of_class in members if len(of_class) > 1):
+            break
     return np.array([group_of[cluster] for cluster in clusters.tolist()], dtype=np.int64)
+
+
+def _dealt(members: Sequence[list[int]], groups: int, random: np.random.Generator) -> dict[int, int]:
+    """Group of each cluster; `members` are those of each class."""
+    order: dict[int, None] = {}
+    for of_class in members:
+        order |= dict.fromkeys(random.permutation(of_class).tolist())
+    return {cluster: place % groups for place, cluster in enumerate(order)}
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -105,7 +105,8 @@ def refuse_chosen_by_test_patients(settings: StudySettings) -> None:
 
 def _deciding(settings: StudySettings, classifier: str) -> dict[str, Any]:
     """What decides a training, but for its images."""
-    merged = {**settings.raw_classifier_config(classifier), **settings.classifier_settings}
+    given = {"precision": settings.precision, **settings.classifier_settings}
+    merged = {**settings.raw_classifier_config(classifier), **given}
     deciding = {name: value for name, value in merged.items() if name not in REPORTING and not name.startswith("_")}
     plain = {name: value for name, value in deciding.items() if not isinstance(value, (dict, list))}
     parts = {name: value for name, value in deciding.items() if name not in plain}

@@ -10,9 +10,11 @@ import pytest
 
 from monai_aggrgan.evaluation.paper import (
     PRINTED,
+    TABLE5,
     TABLE_NUMBERS,
     paper_class,
     paper_dataset,
+    printed_cases,
     printed_value,
 )
 
@@ -119,3 +121,35 @@ def test_values_are_found_by_the_users_class_names_and_absent_ones_are_empty() -
     for dataset, table, method in product(("figshare", None), (1, None), ("dcgan1", "mine")):
         expected = "0.39" if (dataset, table, method) == ("figshare", 1, "dcgan1") else ""
         assert printed_value(dataset, table, "Glioma", method, "ssim") == expected
+
+
+def test_table_5_is_found_by_data_set_case_and_network() -> None:
+    assert TABLE5["figshare"]["1"]["VGG19"] == "77.12" and TABLE5["brats"]["3c"]["InceptionResNetV2"] == "90.20"
+    for cases in TABLE5.values():
+        assert list(cases) == ["1", "2", "3a", "3b", "3c"]
+        assert all(list(row) == ["InceptionResNetV2", "VGG19", "ResNet152V2"] for row in cases.values())
+
+
+def test_table_5_is_as_the_text_describes_it() -> None:
+    """3b beats 3c but for VGG19 on the tumours and InceptionResNetV2 on BraTS; case 2 beats case 1 throughout."""
+    worse = set()
+    for dataset, cases in TABLE5.items():
+        for network in cases["1"]:
+            assert float(cases["2"][network]) > float(cases["1"][network])
+            if float(cases["3b"][network]) < float(cases["3c"][network]):
+                worse.add((dataset, network))
+    assert worse == {("figshare", "VGG19"), ("brats", "InceptionResNetV2")}
+
+
+def test_every_value_of_table_5_is_in_the_papers_text(shared: Path) -> None:
+    text = (shared / "paper" / "aggrgan-scirep-2022.txt").read_text(encoding="utf-8")
+    lines = re.findall(r"Case-(\d)(?: \((\w)\))?\t([\d.]+)\t([\d.]+)\t([\d.]+)$", text, flags=re.MULTILINE)
+    ours = [(case[0], case[1:], *row.values()) for cases in TABLE5.values() for case, row in cases.items()]
+    assert lines == ours
+
+
+def test_table_5_stands_beside_the_same_classes_alone() -> None:
+    assert printed_cases(iter(["Pituitary", "glioma", "meningioma"])) == TABLE5["figshare"]
+    assert printed_cases(["T1", "T1ce", "T2", "T2-FLAIR"]) == TABLE5["brats"]
+    for names in (["glioma", "pituitary"], ["glioma", "meningioma", "pituitary", "none"], []):
+        assert printed_cases(names) == {}
