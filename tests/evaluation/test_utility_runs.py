@@ -118,10 +118,14 @@ def test_tests_may_differ_from_seed_to_seed() -> None:
 
 
 def test_where_a_group_is_the_whole_test_of_a_seed_there_is_no_interval() -> None:
-    two = predicted(1, count=2, classes=2)
+    """The second training is right once, the first twice: trainings and groups vary, and yet nothing can be told."""
+    labels = np.array([0, 1])
+    tests = [
+        (np.array([[0.9, 0.1], [0.2, 0.8]]), ("x", "x"), ("1", "2")),
+        (np.array([[0.9, 0.1], [0.7, 0.3]]), ("y", "z"), ("3", "4")),
+    ]
     runs = [
-        Run("small", MIX, seed, "mix", two._replace(patients=patients, ids=ids))
-        for seed, patients, ids in ((0, ("x", "x"), ("1", "2")), (1, ("y", "z"), ("3", "4")))
+        Run("small", MIX, seed, "mix", Predictions(labels, *predicted_so)) for seed, predicted_so in enumerate(tests)
     ]
     estimate = JudgedRuns(runs, classes=("disc", "ring")).estimate("small", MIX, "mix", "accuracy")
-    assert math.isfinite(estimate.mean) and math.isnan(estimate.low) and math.isnan(estimate.p)
+    assert estimate.mean == 0.75 and math.isnan(estimate.low) and math.isnan(estimate.p)
