@@ -147,14 +147,17 @@ class Study:
     def _refuse_stale(self, *, before: str) -> None:
         """Refuse to go on from stages that were run on what has been made anew since."""
         for stage in list(STAGES)[: list(STAGES).index(before)]:
-            asked = stage not in UTILITY or self.settings.stage_dir(UTILITY[stage]).is_dir()
-            if asked and stage not in ("prepare", "train", "export"):
+            # what utility/ rests on the report looks after itself, see `compare.is_current`
+            asked = stage not in UTILITY or (before in UTILITY and self.settings.stage_dir(UTILITY[stage]).is_dir())
+            if asked and stage not in ("prepare", "train", "export", "filter"):
                 for task in STAGES[stage](self.settings):
                     task.refuse_if_stale()
 
     def _check_before_hours_are_spent(self, stages: Sequence[str]) -> None:
         if {"stylise", "evaluate", "enlarge", "minority"} & {*stages}:
             load_vgg19(self.settings.vgg_weights, scale=self.settings.vgg_scale)
+        if UTILITY.keys() & {*stages}:
+            self.settings.check_classifiers()
         if "evaluate" in stages:
             for name, spec in self.settings.feature_spaces.items():
                 custom_space(name, spec)

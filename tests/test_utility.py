@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -13,12 +14,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from monai_aggrgan.data import read_manifest, write_manifest
 from monai_aggrgan.exceptions import InputError
-from monai_aggrgan.stages import classify
-from monai_aggrgan.study import UTILITY, main, utility
+from monai_aggrgan.stages import classify, read_record
+from monai_aggrgan.study import UTILITY, utility
 
 CLASSES = ("disc", "square")
 OPTIONS = {
-    "classifier_settings": {"max_epochs": 2, "checkpoint_interval": 1},
+    "classifier_settings": {"max_epochs": 2, "checkpoint_interval": 1, "batch_size": 4},
     "classifier_seeds": 2,
     "synthetic_counts": [2, 5],
     "minority_class": "square",
@@ -86,7 +87,8 @@ def test_probabilities_are_shares(useful):
 def test_all_conditions_take_equal_steps_and_equal_numbers_a_class(useful):
     for seed in (0, 1):
         folders = [folder for folder in every_training(useful) if folder.name == f"seed-{seed}"]
-        assert len({told(folder)["steps"] for folder in folders}) == 1
+        real = sum(told(training(useful, "patient/real", seed))["training"]["real"].values())
+        assert {told(folder)["steps"] for folder in folders} == {2 * math.ceil(real / 4)} != {2}
         for folder in folders:
             sources = told(folder)["training"]
             if folder.parts[-3] == "patient":
@@ -130,7 +132,7 @@ def test_networks_and_checkpoints_are_not_kept_and_curves_are(useful):
 
 def test_tables_figures_and_the_report_tell_it(useful):
     folder = useful / "utility"
-    names = ["utility.csv", "comparisons.csv", "verdicts.csv", "utility.json"]
+    names = ["utility.csv", "comparisons.csv", "verdicts.csv", "utility.json", "sources.json"]
     names += [*(f"table5.{suffix}" for suffix in ("csv", "md", "tex")), "cases.png", "curve.png", "minority.png"]
     assert {row["file"] for row in read_manifest(folder)} == {*names}
     cases = {(row["protocol"], row["case"]) for row in read_manifest(folder, name="utility.csv")}
@@ -191,7 +193,7 @@ def test_weights_to_begin_with_are_named_by_path(study_of, copied, tmp_path, mon
     network = classify._build(study.settings, "small", classes=2)
     weights = {name: torch.zeros_like(value) for name, value in network.network.state_dict().items()}
     torch.save(weights, tmp_path / "zeros.pt")
-    options = {**QUICK, "classifier_settings": {"max_epochs": 1, "learning_rate": 0.0}, "classifier_seeds": 2}
+    options = {**QUICK, "classifier_settings": {"max_epochs": 1, "learning_rate": 1e-12}, "classifier_seeds": 2}
     study_of(copied, **options, pretrained={"small": str(tmp_path / "zeros.pt")}).run("classify")
     rows = predictions(training(copied, "patient/real"))
     assert {row["p disc"] for row in rows} == {"0.5000000"}
@@ -244,8 +246,13 @@ def test_changed_predictions_are_not_believed(study_of, useful, tmp_path):
         ({"classifiers": []}, "--classifiers names none"),
         (
             {"classifier_settings": {"max_epoch": 1}},
-            "--classifier_settings has 'max_epoch', which classifier_small.yaml",
+            "--classifier_settings cannot have 'max_epoch': of small it may have .*max_epochs",
         ),
+        ({"classifier_settings": {"seed": 3}}, "--classifier_settings cannot have 'seed'"),
+        ({"classifier_settings": {"weights": "a.pt"}}, "--classifier_settings cannot have 'weights'"),
+        ({"classifier_settings": {"batch_size": 0}}, "batch_size must be a whole number above 0, got 0"),
+        ({"classifier_settings": {"learning_rate": "x"}}, "learning_rate must be a number above 0, got 'x'"),
+        ({"classifiers": ["small", "small"]}, "--classifiers names small twice"),
         ({"classifier_settings": 3}, "--classifier_settings must be a mapping"),
         ({"pretrained": {"vgg19": "x.pt"}}, r"--pretrained names 'vgg19', which --classifiers \(small\) does not"),
         ({"pretrained": {"small": "nowhere.pt"}}, "--pretrained small: there is no file nowhere.pt"),
@@ -257,7 +264,7 @@ def test_changed_predictions_are_not_believed(study_of, useful, tmp_path):
 )
 def test_options_that_cannot_be_used_are_refused(study_of, finished, given, told):
     with pytest.raises(InputError, match=told):
-        study_of(finished, **given)
+        study_of(finished, **given).run("classify")
 
 
 def test_a_classifier_whose_package_is_missing_is_refused_before_anything_runs(study_of, copied, monkeypatch):
@@ -282,4 +289,47 @@ def test_a_study_that_was_not_evaluated_is_answered_without_a_report(copied, stu
     given = vars(study_of(copied, **QUICK).settings)
     utility({name: value for name, value in given.items() if name in study_of(copied).settings.__dataclass_fields__})
     assert "Report:" not in capsys.readouterr().out and (copied / "utility" / "table5.md").is_file()
-    assert callable(main)
+
+
+EVERYTHING = {"patient", "slice", "minority"}
+TRAINING = OPTIONS["classifier_settings"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "redone"),
+    [
+        ({"seed": 7}, EVERYTHING),
+        ({"classes": ["disc", "square"]}, set()),
+        ({"precision": "bfloat16"}, EVERYTHING),
+        ({"classifier_settings": {**TRAINING, "learning_rate": 0.1}}, EVERYTHING),
+        ({"classifier_settings": {**TRAINING, "log_interval": 3}}, set()),
+        ({"minority_share": 0.6}, {"minority"}),
+    ],
+)
+def test_what_changes_a_training_undoes_it(study_of, useful, changed, redone):
+    tasks = [*classify.tasks(study_of(useful, **{**OPTIONS, **changed}).settings)]
+    assert {task.folder.parts[-3] for task in tasks if not is_done(task)} == redone
+
+
+def is_done(task) -> bool:
+    wanted = json.loads(json.dumps({**task.settings, "inputs": task._digests()}))
+    return (record := read_record(task.folder)) is not None and record["settings"] == wanted
+
+
+def test_the_report_leaves_out_an_answer_about_other_images(study_of, useful, tmp_path):
+    folder = Path(shutil.copytree(useful, tmp_path / "study"))
+    study_of(folder).run("report", again=True)  # whatever options of `utility` are given
+    assert "Do they help?" in (folder / "report" / "report.html").read_text(encoding="utf-8")
+    study_of(folder, style_iterations=3).run("stylise", "evaluate", "report")
+    page = (folder / "report" / "report.html").read_text(encoding="utf-8")
+    assert "Do they help?" not in page and "was asked of other images than the study has now" in page
+
+
+def test_a_set_whose_makers_were_chosen_by_test_patients_says_so(study_of, copied):
+    path = copied / "train" / "disc" / "dcgan1" / "stage.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["settings"]["select_best"] = True
+    path.write_text(json.dumps(record), encoding="utf-8")
+    study_of(copied).run("export", again=True)
+    with pytest.raises(InputError, match=r"test patients|held-out"):
+        study_of(copied, **QUICK, synthetic_dir=copied / "synthetic").run("classify")

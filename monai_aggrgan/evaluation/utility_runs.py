@@ -111,14 +111,17 @@ class JudgedRuns:
     def _of_seed(
         self, predictions: Predictions, groups: Mapping[str, int]
     ) -> tuple[dict[str, float], list[dict[str, float]]]:
-        """All measures, and the same without each group; NaN where that leaves no image."""
+        """All measures, and the same without each group; NaN where that leaves no image of a class.
+
+        Without any of a class, what is left tells nothing of what other patients of that class would have changed.
+        """
         labels, probabilities = predictions.labels, predictions.probabilities
         mine = np.array([groups[name] for name in predictions.ids])
         kept = [mine != group for group in range(max(groups.values()) + 1)]
-        whole = scores(labels, probabilities, classes=self.classes)
+        whole, there = scores(labels, probabilities, classes=self.classes), len({*labels.tolist()})
         return whole, [
             scores(labels[keep], probabilities[keep], classes=self.classes)
-            if keep.any()
+            if len({*labels[keep].tolist()}) == there
             else dict.fromkeys(whole, math.nan)
             for keep in kept
         ]

@@ -26,13 +26,16 @@ from monai_aggrgan.evaluation.conditions import ARMS, MINORITY, PATIENT, Conditi
 from monai_aggrgan.evaluation.utility_facts import Entry
 from monai_aggrgan.evaluation.utility_plan import plan
 from monai_aggrgan.exceptions import AggrganError, InputError, StorageFailed, said_by
+from monai_aggrgan.stages.minority import kept_ids
 from monai_aggrgan.stages.real_images import facts_of
 from monai_aggrgan.stages.settings import StudySettings
-from monai_aggrgan.stages.task import Task, digest_of, read_record, write_json
+from monai_aggrgan.stages.task import Task, digest_of, write_json
+from monai_aggrgan.stages.train import chosen_by_held_out
 from monai_aggrgan.stages.utility_data import (
     UtilityData,
     base_count,
     conditions_of,
+    minority_without_images,
     read_utility_data,
     sources_of,
     synthetic_facts,
@@ -46,7 +49,8 @@ PREDICTIONS = "predictions.csv"
 TRAINING = "training.json"
 REPORTING = {
     *("imports", "bundle_root", "dataset_dir", "output_dir", "device", "images", "classes", "initialize", "run"),
-    *("finalize", "log_interval", "writer", "progress", "checkpoint", "checkpoint_interval", "validation_batch_size"),
+    *("finalize", "label", "steps_per_epoch", "log_interval", "writer", "progress", "checkpoint"),
+    *("checkpoint_interval", "validation_batch_size"),
 }
 """Settings of the configs that change where and what is reported, not what is trained."""
 
@@ -54,21 +58,38 @@ REPORTING = {
 def tasks(settings: StudySettings) -> Iterator[Task]:
     """One task for each classifier, condition and seed."""
     data = cache(partial(read_utility_data, settings))  # read when the first task needs it, once
-    base = base_count(settings)
-    of_conditions = [(condition, sources_of(settings, condition)) for condition in conditions_of(settings)]
+    of_conditions = [
+        (condition, sources_of(settings, condition), _images(settings, condition))
+        for condition in conditions_of(settings)
+    ]
     for classifier in settings.classifiers:
         deciding = _deciding(settings, classifier)
         for seed in range(settings.classifier_seeds):
-            for condition, sources in of_conditions:
+            for condition, sources, images in of_conditions:
                 yield Task(
                     name=f"classify by {classifier}: {_words(condition)}, seed {seed}",
                     folder=folder_of(settings, classifier, condition, seed),
-                    settings={**deciding, "condition": astuple(condition), "base": base, "seed": seed},
+                    settings={**deciding, **images, "condition": astuple(condition), "seed": _seed(settings, seed)},
                     upstream=[settings.stage_dir("prepare"), *sources],
                     work=partial(
                         _classify, settings=settings, classifier=classifier, condition=condition, seed=seed, data=data
                     ),
                 )
+
+
+def _images(settings: StudySettings, condition: Condition) -> dict[str, Any]:
+    """What decides a condition's images beside manifests and seed."""
+    told: dict[str, Any] = {"classes": settings.prepared_classes()}
+    if condition.protocol == MINORITY:
+        return told | {"kept": sha256_of(repr(kept_ids(settings)).encode())}
+    if condition.arm in ("synthetic", "mix") or "synthetic" in condition.tests:
+        return told | {"base": base_count(settings)}
+    return told
+
+
+def _seed(settings: StudySettings, seed: int) -> int:
+    """Of initial weights and the order of images."""
+    return derived_seed(settings.seed, seed) % 2**31
 
 
 def folder_of(settings: StudySettings, classifier: str, condition: Condition, seed: int) -> Path:
@@ -83,11 +104,13 @@ def refuse_bad_input(settings: StudySettings) -> None:
     Raises:
         InputError: in one sentence.
     """
+    settings.check_classifiers()
     refuse_chosen_by_test_patients(settings)
     classes, real, synthetic = settings.prepared_classes(), facts_of(settings), synthetic_facts(settings)
+    base, minority = base_count(settings), minority_without_images(settings)
     for condition, seed in product(conditions_of(settings), range(settings.classifier_seeds)):
-        if condition.arm not in ARMS and condition.protocol != MINORITY:
-            plan(condition, real=real, synthetic=synthetic, classes=classes, base=base_count(settings), seed=seed)
+        if condition.arm not in ARMS:
+            plan(condition, real=real, synthetic=synthetic, minority=minority, classes=classes, base=base, seed=seed)
     for classifier in settings.classifiers:
         _build(settings, classifier, classes=len(classes))
 
@@ -95,8 +118,7 @@ def refuse_bad_input(settings: StudySettings) -> None:
 def refuse_chosen_by_test_patients(settings: StudySettings) -> None:
     """Refuse generators whose checkpoints were chosen by their likeness to the patients that now test (InputError)."""
     for class_name, name in product(settings.prepared_classes(), settings.generators):
-        record = read_record(settings.stage_dir("train", class_name, name)) or {"settings": {}}
-        if settings.synthetic_dir is None and record["settings"].get("select_best"):
+        if settings.synthetic_dir is None and chosen_by_held_out(settings, class_name, name):
             raise InputError(
                 f"{name} of class '{class_name}' was chosen by its likeness to held-out patients (select_best), who can"
                 " then no longer test a classifier: train without select_best in another --output_dir."
@@ -189,7 +211,7 @@ def _classify(
         workflow_type="train",
         images=images.images(planned, condition),
         output_dir=str(folder),
-        seed=derived_seed(settings.seed, seed) % 2**31,
+        seed=_seed(settings, seed),
         steps_per_epoch=math.ceil(len(real_alone) / int(config["batch_size"])),
         **overrides,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,26 @@ from monai_aggrgan.evaluation.report_utility import UTILITY_PICTURES
 from monai_aggrgan.evaluation.utility import Run, write_utility
 from monai_aggrgan.exceptions import InputError
 from monai_aggrgan.stages.classify import PREDICTIONS, TRAINING, folder_of
+from monai_aggrgan.stages.filter import FILTERED
 from monai_aggrgan.stages.minority import KEPT, MINORITY, fill_of, minority_class
 from monai_aggrgan.stages.real_images import facts_of, real_rows
 from monai_aggrgan.stages.settings import StudySettings
-from monai_aggrgan.stages.task import RECORD, Task, read_json, read_record, write_json
-from monai_aggrgan.stages.utility_data import base_count, conditions_of
+from monai_aggrgan.stages.task import RECORD, Task, digest_of, read_json, read_record, write_json
+from monai_aggrgan.stages.utility_data import base_count, conditions_of, sources_of
 from monai_aggrgan.visualize.utility_figures import cases_figure, curve_figure, minority_figure
 
-__all__ = ["FACTS", "UTILITY", "answers", "is_there", "tasks"]
+__all__ = ["FACTS", "SOURCES", "UTILITY", "answers", "is_current", "is_there", "tasks"]
 
 UTILITY = "utility"
 FACTS = "utility.json"
+SOURCES = "sources.json"
 TABLE = "utility.csv"
 VERDICTS = "verdicts.csv"
+
+
+FILTERED_NOTE = (
+    "The audit that filtered the set compares with held-out images, too: a threshold of it rests on the test patients."
+)
 
 
 def tasks(settings: StudySettings) -> Iterator[Task]:
@@ -41,7 +49,10 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
         folder=settings.stage_dir(UTILITY),
         settings={
             "classifiers": {name: _label(settings, name) for name in settings.classifiers},
+            "classes": settings.prepared_classes(),
             "counts": list(settings.synthetic_counts),
+            "synthetic": _synthetic(settings),
+            "base": base_count(settings),
             "seed": settings.seed,
         },
         upstream=[folder for _, _, _, folder in trainings],
@@ -53,6 +64,30 @@ def is_there(settings: StudySettings) -> bool:
     """Whether the stage was run to its end."""
     record = read_record(settings.stage_dir(UTILITY))
     return record is not None and record["finished"]
+
+
+def is_current(settings: StudySettings) -> bool:
+    """Whether the images that were compared are those that the study has now, whatever options are given."""
+    told = read_json(settings.stage_dir(UTILITY) / SOURCES) or {}
+    folders = {name: settings.output_dir / name for name in told}
+    there = {name: folder / MANIFEST for name, folder in folders.items() if (folder / MANIFEST).is_file()}
+    return bool(told) and {name: digest_of(path) for name, path in there.items()} == told
+
+
+def _sources(settings: StudySettings) -> dict[str, str]:
+    """Folders of images that were compared, and the hashes of their manifests."""
+    found = [settings.stage_dir("prepare")]
+    found += [folder for condition in conditions_of(settings) for folder in sources_of(settings, condition)]
+    root = settings.output_dir.resolve()
+    return {os.path.relpath(folder.resolve(), root): digest_of(folder / MANIFEST) for folder in dict.fromkeys(found)}
+
+
+def _synthetic(settings: StudySettings) -> str:
+    """Which synthetic images."""
+    if settings.synthetic_dir is None:
+        return "the study's AGGrGAN (SSIM) images"
+    folder, root = settings.synthetic_dir.resolve(), settings.output_dir.resolve()
+    return folder.relative_to(root).as_posix() if root in folder.parents else f"{folder.parent.name}/{folder.name}"
 
 
 def answers(settings: StudySettings) -> list[str]:
@@ -81,7 +116,7 @@ def _compare(folder: Path, settings: StudySettings) -> None:
         for classifier, condition, seed, place in tqdm(trainings, "compare", unit="training")
         for run in _runs(classifier, condition, seed, place, classes)
     ]
-    facts = _facts(settings, [place for *_, place in trainings])
+    facts = _facts(settings, trainings)
     minority = facts["minority"]["class"] if facts["minority"] else None
     write_utility(
         folder,
@@ -94,6 +129,7 @@ def _compare(folder: Path, settings: StudySettings) -> None:
         notes=facts["notes"],
     )
     write_json(folder / FACTS, facts)
+    write_json(folder / SOURCES, _sources(settings))
     rows = read_manifest(folder, name=TABLE)
     drawn = (cases_figure(rows), curve_figure(rows), minority_figure(rows, minority=minority))
     for name, picture in zip(UTILITY_PICTURES, drawn, strict=True):
@@ -123,12 +159,11 @@ def _runs(classifier: str, condition: Condition, seed: int, folder: Path, classe
         yield Run(classifier, condition, seed, test, predictions)
 
 
-def _facts(settings: StudySettings, folders: Sequence[Path]) -> dict[str, Any]:
+def _facts(settings: StudySettings, trainings: Sequence[tuple[str, Condition, int, Path]]) -> dict[str, Any]:
     """What the tables do not say of the trainings."""
     classes, found = settings.prepared_classes(), conditions_of(settings)
-    told = [read_json(folder / TRAINING) or {} for folder in folders]
     by_classifier = {
-        name: [facts for facts, folder in zip(told, folders, strict=True) if name in folder.parts[-4:]]
+        name: [read_json(folder / TRAINING) or {} for classifier, _, _, folder in trainings if classifier == name]
         for name in settings.classifiers
     }
     real = facts_of(settings)
@@ -139,9 +174,7 @@ def _facts(settings: StudySettings, folders: Sequence[Path]) -> dict[str, Any]:
         "classes": classes,
         "minority": _minority(settings),
         "classifiers": {name: _label(settings, name) for name in settings.classifiers},
-        "synthetic": "the study's AGGrGAN (SSIM) images"
-        if settings.synthetic_dir is None
-        else settings.synthetic_dir.name,
+        "synthetic": _synthetic(settings),
         "patients_known": all(real.patients),
         "notes": _notes(settings),
         "training": {
@@ -171,6 +204,7 @@ def _notes(settings: StudySettings) -> list[str]:
         if more:
             notes.append(f"The set has {base} images a class, so that {', '.join(more)} could not be tried.")
         notes.append("The minority experiment needs the study's own generators and was left out.")
+        notes += [FILTERED_NOTE] if settings.synthetic_dir.name == FILTERED else []
     elif settings.minority_class != "none" and fill_of(settings) is None:
         notes.append("No class has so many more images than the minority would keep that there were any to fill up.")
     return notes

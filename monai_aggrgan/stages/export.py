@@ -11,6 +11,7 @@ from monai_aggrgan.data.manifest import read_manifest, whole_file, write_manifes
 from monai_aggrgan.data.splits import TRAINING
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.task import Task
+from monai_aggrgan.stages.train import chosen_by_held_out
 
 __all__ = ["DATALIST", "METHOD", "TRAINED_ON", "tasks", "write_dataset"]
 
@@ -61,12 +62,16 @@ def write_dataset(folder: Path, images: Sequence[tuple[Path, dict[str, str]]], s
 
 
 def _trained_on(settings: StudySettings, classes: Sequence[str]) -> list[dict[str, str]]:
-    """Without patients and file names: those who get the set may not be those who may know them."""
+    """Without patients and file names: those who get the set may not be those who may know them.
+
+    Held-out images count where they chose a checkpoint (`select_best`).
+    """
+    chosen = {name for name in classes if any(chosen_by_held_out(settings, name, of) for of in settings.generators)}
     rows = [row for name in classes for row in read_manifest(settings.stage_dir("prepare", name))]
     return [
         {"id": row["id"], "class_name": row["class_name"], "sha256": row.get("sha256", "")}
         for row in rows
-        if row["section"] == TRAINING
+        if row["section"] == TRAINING or row["class_name"] in chosen
     ]
 
 

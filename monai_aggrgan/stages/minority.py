@@ -32,7 +32,7 @@ from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.stylise import style_features
 from monai_aggrgan.stages.task import Task
 
-__all__ = ["KEPT", "MINORITY", "fill_of", "minority_class", "tasks"]
+__all__ = ["KEPT", "MINORITY", "fill_of", "kept_ids", "kept_indices", "minority_class", "tasks"]
 
 MINORITY = "minority"
 KEPT = "kept.csv"
@@ -65,11 +65,18 @@ def fill_of(settings: StudySettings) -> int | None:
     if name is None:
         return None
     real, classes = facts_of(settings), settings.prepared_classes()
-    kept = _kept(settings, name)
+    kept = kept_indices(settings, name)
     return minority_fill(real, label=classes.index(name), kept=kept, classes=len(classes)) or None
 
 
-def _kept(settings: StudySettings, class_name: str) -> Indices:
+def kept_ids(settings: StudySettings) -> list[str]:
+    """Ids of the images of the class that are kept; none where there is no such experiment."""
+    name, ids = minority_class(settings), facts_of(settings).ids
+    return [] if name is None else [ids[index] for index in kept_indices(settings, name)]
+
+
+def kept_indices(settings: StudySettings, class_name: str) -> Indices:
+    """Places of the images of a class that are kept, among all real ones of the study."""
     label = settings.prepared_classes().index(class_name)
     return minority_kept(facts_of(settings), label=label, share=settings.minority_share, seed=settings.seed)
 
@@ -87,7 +94,7 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
             "class_name": class_name,
             "share": settings.minority_share,
             "fill": fill,
-            "max_epochs": settings.max_epochs,
+            "max_epochs": [settings.max_epochs or settings.raw_config(of)["max_epochs"] for of in settings.generators],
             "seed": settings.seed,
             "generators": list(settings.generators),
             "trainings": sha256_of(json.dumps(trainings, sort_keys=True).encode()),
@@ -99,8 +106,7 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
 
 
 def _minority(folder: Path, *, settings: StudySettings, class_name: str, fill: int) -> None:
-    real = facts_of(settings)
-    ids = [real.ids[index] for index in _kept(settings, class_name)]
+    ids = kept_ids(settings)
     references = _keep(folder, settings, class_name, ids)
     own = replace(settings, output_dir=folder, classes=(class_name,), dataset_dir=None, datalist=None, baselines=())
     networks = {}

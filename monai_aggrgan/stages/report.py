@@ -94,11 +94,11 @@ def _report(folder: Path, settings: StudySettings) -> None:
 
 def _utility(folder: Path, settings: StudySettings) -> dict[str, Any]:
     """What the stage `compare` found, if it was asked; its tables and pictures are copied beside the report."""
-    if not compare.is_there(settings):
+    if not (compare.is_there(settings) and compare.is_current(settings)):
         return {}
     source = settings.stage_dir(compare.UTILITY)
     for row in read_manifest(source):
-        if row["file"] != compare.FACTS:
+        if row["file"] not in (compare.FACTS, compare.SOURCES):
             shutil.copyfile(source / row["file"], folder / row["file"])
     pictures = [{"path": name, **words} for name, words in UTILITY_PICTURES.items() if (folder / name).is_file()]
     return {"utility": read_json(source / compare.FACTS) or {}, "utility_figures": pictures}

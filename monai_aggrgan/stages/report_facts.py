@@ -16,6 +16,7 @@ from monai_aggrgan.data.manifest import MANIFEST, read_manifest, sha256_of
 from monai_aggrgan.evaluation.data_rows import range_text
 from monai_aggrgan.evaluation.data_summary import NOTICES, SUMMARY
 from monai_aggrgan.handlers.training_checkpoint import latest_checkpoint
+from monai_aggrgan.stages import compare
 from monai_aggrgan.stages.prepare import LEFT_OUT
 from monai_aggrgan.stages.select import METRICS, open_pool, read_selection
 from monai_aggrgan.stages.settings import StudySettings
@@ -68,6 +69,11 @@ def notices(settings: StudySettings) -> list[str]:
         told.append(
             "Checkpoints were chosen by their likeness to the held-out patients (select_best): these no longer judge"
             " the images without favour."
+        )
+    if compare.is_there(settings) and not compare.is_current(settings):
+        told.append(
+            "Whether the images help a classifier was asked of other images than the study has now; the answer is left"
+            " out. `run utility` asks again."
         )
     if settings.vgg_weights == "random":
         told.append(

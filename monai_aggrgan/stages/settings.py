@@ -39,6 +39,11 @@ CHOICES = {
     "style_precision": ("float32", "bfloat16", "float16", "auto"),
 }
 LEAST = {"pool_size": 1, "references": 1, "top_k": 1, "style_iterations": 0, "classifier_seeds": 2, "seed": 0}
+OF_THE_STUDY = {
+    *("imports", "bundle_root", "dataset_dir", "output_dir", "images", "classes", "device", "seed", "image_size"),
+    *("steps_per_epoch", "weights", "network", "classifier", "train", "validate", "initialize", "run", "finalize"),
+}
+"""Settings of a classifier's config that the study gives, or that make up the training."""
 OWN_SPACES = ("vgg19", "pixels", "images", "ssim")
 RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
     "held_out_fraction": (lambda value: 0 < value < 1, "between 0 and 1"),
@@ -229,7 +234,7 @@ class StudySettings:
         self._check_generators()
         self._check_training()
         self._check_feature_spaces()
-        self._check_classifiers()
+        self._check_utility()
         self.torch_device  # noqa: B018  refuses a device that is not there
 
     def _is_prepared(self) -> bool:
@@ -263,8 +268,7 @@ class StudySettings:
             if name not in known:
                 raise InputError(f"There is no {kind} '{name}': {self.config_dir} knows {', '.join(known)}.")
 
-    def _check_classifiers(self) -> None:
-        self._check_configs("classifier", "classifier", self.classifiers)
+    def _check_utility(self) -> None:
         for option, example in {
             "classifier_settings": "'max_epochs': 10",
             "pretrained": "'vgg19': 'vgg19.pth'",
@@ -273,14 +277,31 @@ class StudySettings:
                 raise InputError(
                     f'--{option} must be a mapping such as "{{{example}}}", got {getattr(self, option)!r}.'
                 )
+        if twice := {name for name in self.classifiers if self.classifiers.count(name) > 1}:
+            raise InputError(f"--classifiers names {', '.join(sorted(twice))} twice: name each classifier once.")
+        for count in self.synthetic_counts:
+            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+                raise InputError(f"--synthetic_counts must be whole numbers of at least 1, got {count!r}.")
+
+    def check_classifiers(self) -> None:
+        """Refuse classifiers, settings of them and weights that do not exist (InputError)."""
+        self._check_configs("classifier", "classifier", self.classifiers)
         for name in self.classifiers:
-            known = self.raw_classifier_config(name)
+            known = self.raw_classifier_config(name).keys() - OF_THE_STUDY
             for setting in self.classifier_settings:
                 if setting not in known:
                     raise InputError(
-                        f"--classifier_settings has '{setting}', which classifier_{name}.yaml does not: it has"
+                        f"--classifier_settings cannot have '{setting}': of {name} it may have"
                         f" {', '.join(sorted(key for key in known if not key.startswith('_')))}."
                     )
+        for setting, value in self.classifier_settings.items():
+            whole = setting in ("max_epochs", "batch_size")
+            number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+            if (whole or setting == "learning_rate") and not (number and value > 0):
+                raise InputError(
+                    f"--classifier_settings: {setting} must be a {'whole ' if whole else ''}number above 0, got"
+                    f" {value!r}."
+                )
         for name, path in self.pretrained.items():
             if name not in self.classifiers:
                 raise InputError(
@@ -288,9 +309,6 @@ class StudySettings:
                 )
             if not Path(str(path)).expanduser().is_file():
                 raise InputError(f"--pretrained {name}: there is no file {path}.")
-        for count in self.synthetic_counts:
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-                raise InputError(f"--synthetic_counts must be whole numbers of at least 1, got {count!r}.")
 
     def _check_training(self) -> None:
         if not isinstance(self.training, Mapping):

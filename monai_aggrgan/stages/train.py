@@ -21,7 +21,15 @@ from monai_aggrgan.networks.ensemble import GeneratorEnsemble
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.task import Task, digest_of, read_record
 
-__all__ = ["GENERATOR", "deciding_config", "load_ensemble", "load_generator", "refuse_another_split", "tasks"]
+__all__ = [
+    "GENERATOR",
+    "chosen_by_held_out",
+    "deciding_config",
+    "load_ensemble",
+    "load_generator",
+    "refuse_another_split",
+    "tasks",
+]
 
 GENERATOR = "generator.pt"
 IRRELEVANT = {
@@ -126,6 +134,12 @@ def refuse_another_split(settings: StudySettings) -> None:
                 f"{folder} was trained on other images or another split than {manifest.parent} now holds: prepare"
                 " them as they were, or delete that folder to train anew."
             )
+
+
+def chosen_by_held_out(settings: StudySettings, class_name: str, generator: str) -> bool:
+    """Whether a generator was chosen among its checkpoints by its likeness to held-out images (`select_best`)."""
+    record = read_record(settings.stage_dir("train", class_name, generator)) or {"settings": {}}
+    return bool(record["settings"].get("select_best"))
 
 
 def load_generator(settings: StudySettings, class_name: str, generator: str) -> nn.Module:

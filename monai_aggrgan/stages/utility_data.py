@@ -22,7 +22,7 @@ from monai_aggrgan.evaluation.utility_facts import Entry, ImageFacts, Minority, 
 from monai_aggrgan.evaluation.utility_plan import plan
 from monai_aggrgan.stages.enlarge import folders_of
 from monai_aggrgan.stages.export import METHOD
-from monai_aggrgan.stages.minority import KEPT, MINORITY, fill_of, minority_class
+from monai_aggrgan.stages.minority import MINORITY, fill_of, kept_indices, minority_class
 from monai_aggrgan.stages.real_images import facts_of, read_real
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.synthetic_sets import read_synthetic
@@ -32,6 +32,7 @@ __all__ = [
     "UtilityData",
     "base_count",
     "conditions_of",
+    "minority_without_images",
     "read_utility_data",
     "sources_of",
     "synthetic_facts",
@@ -100,17 +101,16 @@ class UtilityData:
 
     def _labelled(self, entries: Sequence[Entry], condition: Condition) -> LabelledImages:
         labels = [int(self._facts(entry, condition).labels[entry.index]) for entry in entries]
-        return LabelledImages(
-            torch.stack([self._image(entry, condition) for entry in entries]), torch.tensor(labels, dtype=torch.long)
-        )
-
-    def _image(self, entry: Entry, condition: Condition) -> Tensor:
-        if entry.kind == "synthetic":
-            alone = condition.protocol == PROTOCOL and self.minority_images is not None
-            made = self.minority_images if self.minority_images is not None and alone else self.synthetic
-            return made[entry.index].float()
-        image = self.real[entry.index].float()
-        return image if entry.kind == "real" else flip_shift_zoom(image, entry.kind, entry.seed)
+        alone = condition.protocol == PROTOCOL and self.minority_images is not None
+        made = self.minority_images if self.minority_images is not None and alone else self.synthetic
+        images = torch.empty(len(entries), *self.real.shape[1:])
+        for kind, source in {"real": self.real, "synthetic": made}.items():
+            places = [place for place, entry in enumerate(entries) if entry.kind == kind]
+            images[places] = source[[entries[place].index for place in places]].float()
+        for place, entry in enumerate(entries):
+            if entry.source == "transforms":
+                images[place] = flip_shift_zoom(self.real[entry.index].float(), entry.kind, entry.seed)
+        return LabelledImages(images, torch.tensor(labels, dtype=torch.long))
 
 
 def base_count(settings: StudySettings) -> int:
@@ -129,7 +129,7 @@ def conditions_of(settings: StudySettings) -> list[Condition]:
 def sources_of(settings: StudySettings, condition: Condition) -> list[Path]:
     """Folders whose manifests decide what a condition's images are, beside those of `prepare`."""
     if condition.protocol == PROTOCOL:
-        return [settings.stage_dir(MINORITY)]
+        return [settings.stage_dir(MINORITY)] if condition.arm == "synthetic" else []
     if condition.arm in ("synthetic", "mix") or "synthetic" in condition.tests:
         more = condition.count > base_count(settings)
         folders = _folders(settings, enlarged=more)
@@ -159,7 +159,7 @@ def read_utility_data(settings: StudySettings) -> UtilityData:
         real_facts=facts_of(settings),
         synthetic=torch.cat(parts).half(),
         synthetic_facts=_facts_of_synthetic(more, classes),
-        **({} if name is None else _minority(settings, name)),
+        **({} if name is None or fill_of(settings) is None else _minority(settings, name)),
     )
 
 
@@ -171,13 +171,21 @@ def synthetic_facts(settings: StudySettings) -> ImageFacts:
     return _facts_of_synthetic([row for rows in _manifests(settings, enlarged=False) for row in rows], classes)
 
 
+def minority_without_images(settings: StudySettings) -> Minority | None:
+    """What plans must know of the minority before its images are made."""
+    name = minority_class(settings)
+    if name is None or fill_of(settings) is None:
+        return None
+    nothing = _facts_of_synthetic([], settings.prepared_classes())
+    return Minority(settings.prepared_classes().index(name), kept_indices(settings, name), nothing)
+
+
 def _minority(settings: StudySettings, class_name: str) -> dict[str, Any]:
     images, rows = read_image_folder(settings.stage_dir(MINORITY))
-    kept = {row["id"] for row in read_manifest(settings.stage_dir(MINORITY), name=KEPT)}
     classes = settings.prepared_classes()
-    indices = np.array([index for index, name in enumerate(facts_of(settings).ids) if name in kept], dtype=np.int64)
     made = _facts_of_synthetic(rows, classes)
-    return {"minority": Minority(classes.index(class_name), indices, made), "minority_images": images.half()}
+    kept = kept_indices(settings, class_name)
+    return {"minority": Minority(classes.index(class_name), kept, made), "minority_images": images.half()}
 
 
 def _facts_of_synthetic(rows: Sequence[Mapping[str, str]], classes: Sequence[str]) -> ImageFacts:

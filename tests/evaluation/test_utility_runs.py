@@ -129,3 +129,13 @@ def test_where_a_group_is_the_whole_test_of_a_seed_there_is_no_interval() -> Non
     ]
     estimate = JudgedRuns(runs, classes=("disc", "ring")).estimate("small", MIX, "mix", "accuracy")
     assert estimate.mean == 0.75 and math.isnan(estimate.low) and math.isnan(estimate.p)
+
+
+def test_one_patient_of_a_class_gives_no_interval() -> None:
+    patients = ["only" if image % 3 == 0 else f"p-{image // 9}-{image % 3}" for image in range(90)]
+    real, more = Condition(PATIENT, "real"), Condition(PATIENT, "synthetic", 30)
+    runs = predicted_runs([real, more], {"synthetic": 3.0}, patients=patients)
+    judged = JudgedRuns([run for run in runs if run.test == "real"], classes=CLASSES)
+    for metric in ("balanced_accuracy", "accuracy"):
+        difference = judged.difference("small", more, real, metric)
+        assert difference.mean > 0 and math.isnan(difference.low) and math.isnan(difference.p)
