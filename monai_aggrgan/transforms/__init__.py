@@ -7,6 +7,7 @@ from monai_aggrgan.transforms.cut_slices import CutSlices, Slice
 from monai_aggrgan.transforms.differentiable_augmentation import DifferentiableAugmentation
 from monai_aggrgan.transforms.flip_shift_zoom import flip_shift_zoom
 from monai_aggrgan.transforms.intensity import scale_to_unit, unit_range
+from monai_aggrgan.transforms.rand_synthetic_slice import RandSyntheticSliced
 from monai_aggrgan.transforms.slice_choice import across_foreground, across_label, every_nth, foreground_areas
 from monai_aggrgan.transforms.square import resize_square
 
@@ -14,6 +15,7 @@ __all__ = [
     "PLANES",
     "CutSlices",
     "DifferentiableAugmentation",
+    "RandSyntheticSliced",
     "Slice",
     "across_foreground",
     "across_label",
