@@ -17,12 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from monai_aggrgan.networks.dcgan import _UpsampleConvolution
+from monai_aggrgan.networks.upsampling_convolution import UpsampleConvolution2d
 
 STAGES = [(8, 4, 4), (4, 2, 8), (2, 1, 16), (1, 0, 32)]  # inputs and outputs in base widths (0: one channel), side
 
 
-def two_steps(layer: _UpsampleConvolution, maps: Tensor) -> Tensor:
+def two_steps(layer: UpsampleConvolution2d, maps: Tensor) -> Tensor:
     """The definition: nearest upsampling, padding, convolution."""
     enlarged = F.interpolate(maps, scale_factor=2, mode="nearest")
     return F.conv2d(F.pad(enlarged, (1, 2, 1, 2)), layer.weight)
@@ -48,7 +48,7 @@ def main() -> None:
     batch, repeats = (16, 3) if arguments.quick else (64, 9)
     ours = reference = 0.0
     for inputs, outputs, side in STAGES:
-        layer = _UpsampleConvolution(inputs * arguments.base_width, outputs * arguments.base_width or 1)
+        layer = UpsampleConvolution2d(inputs * arguments.base_width, outputs * arguments.base_width or 1)
         layer = layer.to(memory_format=torch.channels_last)
         maps = torch.randn(batch, layer.in_channels, side, side).to(memory_format=torch.channels_last)
         maps.requires_grad_()

@@ -27,7 +27,12 @@ Critic = Callable[[Tensor], Tensor]
 
 
 def logistic_real_loss(real_logits: Tensor) -> Tensor:
-    """E[softplus(-D(x))] = -E[log sigmoid(D(x))], first term of eq. 8, for the discriminator to minimise."""
+    """E[softplus(-D(x))] = -E[log sigmoid(D(x))], first term of eq. 8, for the discriminator to minimise.
+
+    Example:
+        >>> logistic_real_loss(torch.zeros(4, 1))  # log 2: the discriminator cannot tell
+        tensor(0.6931)
+    """
     return softplus(-_full_precision(real_logits)).mean()
 
 
@@ -56,7 +61,12 @@ def least_squares_fake_loss(fake_logits: Tensor) -> Tensor:
 
 
 def least_squares_generator_loss(fake_logits: Tensor) -> Tensor:
-    """1/2 E[(D(G(z)) - c)^2] with c = 1, eq. 9 of Mao et al. 2017, for the generator to minimise."""
+    """1/2 E[(D(G(z)) - c)^2] with c = 1, eq. 9 of Mao et al. 2017, for the generator to minimise.
+
+    Example:
+        >>> least_squares_generator_loss(torch.tensor([[1.0], [3.0]]))  # (0^2 + 2^2) / 2 / 2
+        tensor(1.)
+    """
     return (_full_precision(fake_logits) - 1).square().mean() / 2
 
 
@@ -70,6 +80,10 @@ def certainty(margins: Tensor) -> Tensor:
 
     Args:
         margins: for each real image how far the critic is on the side of real, positive where it takes it for real.
+
+    Example:
+        >>> certainty(torch.tensor([0.5, 2.0, -0.1, 3.0]))
+        tensor(0.5000)
     """
     return _full_precision(margins.detach()).sign().mean()
 
@@ -113,9 +127,9 @@ def wasserstein_divergence_penalty(
 
     Args:
         critic: images (B, 1, H, W) to logits (B, 1), each image on its own (no BatchNorm).
-        real: real images (B, 1, H, W).
-        fake: generated images (B, 1, H, W); like the reals they are detached, only the critic learns here.
-        mix: the share of fake in each image (B, 1, 1, 1), in [0, 1].
+        real: real images (B, 1, H, W), or of any other number of dimensions.
+        fake: generated images of the same shape; like the reals they are detached, only the critic learns here.
+        mix: the share of fake in each image (B, 1, 1, 1), in [0, 1], with as many dimensions as the images.
         k: factor of the penalty.
         p: power of the norm.
 
@@ -127,8 +141,8 @@ def wasserstein_divergence_penalty(
     """
     if fake.shape != real.shape:
         raise ValueError(f"fake must have the shape of real {tuple(real.shape)}, got {tuple(fake.shape)}")
-    if mix.shape != (len(real), 1, 1, 1):
-        raise ValueError(f"mix must be one number an image ({len(real)}, 1, 1, 1), got shape {tuple(mix.shape)}")
+    if mix.shape != (one_each := (len(real), *(1,) * (real.ndim - 1))):
+        raise ValueError(f"mix must be one number an image {one_each}, got shape {tuple(mix.shape)}")
     real, fake = _full_precision(real), _full_precision(fake)
     norms: Tensor = torch.linalg.vector_norm(_gradients(critic, real + mix * (fake - real)), dim=1)
     return k * norms.pow(p).mean()
@@ -139,7 +153,7 @@ def r1_penalty(critic: Critic, real: Tensor, *, gamma: float) -> Tensor:
 
     Args:
         critic: images (B, 1, H, W) to logits (B, 1), each image on its own (no BatchNorm).
-        real: real images (B, 1, H, W).
+        real: real images (B, 1, H, W), or of any other number of dimensions.
         gamma: factor of the penalty. By images in [0, 1] gradients are twice those by images in [-1, 1].
 
     Returns:

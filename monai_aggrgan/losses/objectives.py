@@ -37,7 +37,8 @@ __all__ = [
 class AdversarialObjective(Protocol):
     """The two sides of a GAN; the trainer minimises the sum of the terms of each and logs every term by its name.
 
-    Images are (B, 1, H, W) in [0, 1], logits (B, 1). The critic's terms do not reach the generator: fakes are detached.
+    Images are (B, 1, H, W) in [0, 1], logits (B, 1); the objectives here take signals (B, 1, W) and volumes
+    (B, 1, D, H, W) as well. The critic's terms do not reach the generator: fakes are detached.
     The generator's terms do reach the critic, whose gradients the trainer discards. Terms that are only for the eye are
     detached: a constant in the sum changes no gradient. The critic sees real and fake in two calls, not in one batch,
     so that BatchNorm takes separate statistics, as the authors of DCGAN do.
@@ -116,7 +117,7 @@ class WassersteinDivergenceObjective:
 
     def discriminator_terms(self, critic: Critic, real: Tensor, fake: Tensor, latent: Tensor) -> dict[str, Tensor]:
         """Terms "real", "fake", "penalty", and those for the eye; the latents are not needed."""
-        mix = torch.rand(len(real), 1, 1, 1, device=real.device)
+        mix = torch.rand(len(real), *(1,) * (real.ndim - 1), device=real.device)
         real_logits, fake_logits = critic(real), critic(fake.detach())
         score_real, score_fake = mean_score(real_logits), mean_score(fake_logits)
         return {

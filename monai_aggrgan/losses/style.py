@@ -1,6 +1,7 @@
 """The losses of style transfer (Mukherjee et al. 2022, eq. 12-15), each for every image of a batch.
 
-In the equations A is the number of filters C of a layer and B the size of a map, H * W pixels.
+In the equations A is the number of filters C of a layer and B the size of a map, H * W pixels. All take maps of one and
+three spatial dimensions as well, (B, C, W) and (B, C, D, H, W).
 """
 
 from __future__ import annotations
@@ -15,14 +16,20 @@ __all__ = ["content_loss", "gram_matrix", "style_loss", "total_variation"]
 
 
 def gram_matrix(maps: Tensor) -> Tensor:
-    """Inner products of a layer's maps, eq. 13: (B, C, H, W) -> (B, C, C). Not normalised: it grows with H * W."""
+    """Inner products of a layer's maps, eq. 13: (B, C, H, W) -> (B, C, C). Not normalised: it grows with H * W.
+
+    Example:
+        >>> gram_matrix(torch.tensor([[[[1.0, 2.0]], [[0.0, 1.0]]]]))
+        tensor([[[5., 2.],
+                 [2., 1.]]])
+    """
     vectors = maps.flatten(2)
     return vectors @ vectors.mT
 
 
 def content_loss(maps: Tensor, content_maps: Tensor) -> Tensor:
     """1/2 sum (F - P)^2 over filters and positions, eq. 12: two (B, C, H, W) -> (B,)."""
-    return (maps - content_maps).square().sum((1, 2, 3)) / 2
+    return (maps - content_maps).square().sum(tuple(range(1, maps.ndim))) / 2
 
 
 def style_loss(maps: Tensor, style_gram: Tensor, *, style_map_size: int) -> Tensor:
@@ -42,10 +49,14 @@ def style_loss(maps: Tensor, style_gram: Tensor, *, style_map_size: int) -> Tens
 
 
 def total_variation(images: Tensor) -> Tensor:
-    """Sum of squared differences between neighbouring pixels, eq. 15: images (B, 1, H, W) on 0..255 -> (B,)."""
-    vertical = images.diff(dim=2).square().sum((1, 2, 3))
-    horizontal = images.diff(dim=3).square().sum((1, 2, 3))
-    return vertical + horizontal
+    """Sum of squared differences between neighbouring pixels, eq. 15: images (B, 1, H, W) on 0..255 -> (B,).
+
+    Example:
+        >>> total_variation(torch.tensor([[[[0.0, 1.0], [0.0, 3.0]]]]))  # 1 and 9 across, 0 and 4 down
+        tensor([14.])
+    """
+    every = tuple(range(1, images.ndim))
+    return torch.stack([images.diff(dim=axis).square().sum(every) for axis in every[1:]]).sum(0)
 
 
 class _StyleDistance(torch.autograd.Function):

@@ -8,6 +8,15 @@ from monai_aggrgan.metrics.all_pairs_ssim import AllPairsSSIM
 from monai_aggrgan.metrics.chosen_pairs_ssim import ShortlistSSIM, chosen_pairs_ssim
 from monai_aggrgan.metrics.crossed import Estimate, crossed_estimate, deal_groups, holm
 from monai_aggrgan.metrics.diversity import distinct_images, ms_ssim_diversity, pairs_interval
+from monai_aggrgan.metrics.feature_set_metrics import (
+    CoverageMetric,
+    DensityMetric,
+    FeatureSetMetric,
+    FrechetDistanceMetric,
+    KernelDistanceMetric,
+    PrecisionMetric,
+    RecallMetric,
+)
 from monai_aggrgan.metrics.fidelity import (
     density_coverage,
     density_coverage_terms,
@@ -44,10 +53,17 @@ __all__ = [
     "AlignedSSIM",
     "AllPairsPSNR",
     "AllPairsSSIM",
+    "CoverageMetric",
+    "DensityMetric",
     "DistanceRatioTest",
     "Estimate",
+    "FeatureSetMetric",
+    "FrechetDistanceMetric",
     "HistogramKLMetric",
     "Interval",
+    "KernelDistanceMetric",
+    "PrecisionMetric",
+    "RecallMetric",
     "SharpnessDifferenceMetric",
     "ShortlistSSIM",
     "Whitening",

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from monai_aggrgan.metrics.grey_images import plain_images
-from monai_aggrgan.metrics.local_means import C1, C2, WINDOW, full_precision, gaussian_band
+from monai_aggrgan.metrics.local_means import C1, C2, WINDOW, check_window_fits, full_precision, gaussian_band
 
 __all__ = ["AlignedMatches", "AlignedSSIM"]
 
@@ -62,7 +62,8 @@ class AlignedSSIM:
     block of 64 images.
 
     Args:
-        references: images (M, 1, H, W) in [0, 1], H and W at least 11; 5 floats a pixel are kept of them.
+        references: images (M, 1, H, W) in [0, 1], H and W at least 11; 5 floats a pixel are kept of them. Mirroring and
+            shifts are those of slices: signals and volumes are refused.
         max_shift: pixels by which a reference may be moved along each side, at most the shorter side less 11; by
             default 1/32 of the shorter side, at least 1 where there is room.
         shortlist: how many references, mirrored or not, are left by the first step.
@@ -74,10 +75,11 @@ class AlignedSSIM:
     @torch.no_grad()
     def __init__(self, references: Tensor, *, max_shift: int | None = None, shortlist: int = 8) -> None:
         images = plain_images(references)
+        if images.ndim != 3:
+            raise ValueError(f"references must be slices (M, 1, H, W) to be mirrored, got {tuple(references.shape)}")
+        check_window_fits(images.shape[1:])
         height, width = images.shape[1:]
         room = min(height, width) - WINDOW
-        if room < 0:
-            raise ValueError(f"SSIM needs images of at least {WINDOW}x{WINDOW} pixels, got {height}x{width}")
         self.max_shift = min(max(1, min(height, width) // 32), room) if max_shift is None else max_shift
         if not 0 <= self.max_shift <= room or shortlist < 1:
             raise ValueError(

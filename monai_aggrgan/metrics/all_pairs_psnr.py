@@ -21,7 +21,7 @@ class AllPairsPSNR:
     by pixel, so that identical images are infinitely alike.
 
     Args:
-        references: images (N, 1, H, W) in [0, 1]; kept in float64.
+        references: images (N, 1, H, W) in [0, 1], or signals, or volumes; kept in float64.
 
     Raises:
         ValueError: when the references are not such images.
@@ -31,7 +31,7 @@ class AllPairsPSNR:
 
     def __init__(self, references: Tensor) -> None:
         self._references = plain_images(references).double()
-        self._power = self._references.square().sum(dim=(1, 2))
+        self._power = _power(self._references)
 
     @torch.no_grad()
     def __call__(self, judged: Tensor) -> Tensor:
@@ -42,9 +42,13 @@ class AllPairsPSNR:
 
     def _distances(self, images: Tensor) -> Tensor:
         """Squared distances (M, N) of images (M, H, W)."""
-        powers = images.square().sum(dim=(1, 2))[:, None] + self._power
+        powers = _power(images)[:, None] + self._power
         distances = torch.addmm(powers, images.flatten(1), self._references.flatten(1).T, alpha=-2)
         near = (distances <= NEAR * powers).nonzero()
         for rows, columns in (pairs.unbind(1) for pairs in near.split(PAIRS)):
-            distances[rows, columns] = (images[rows] - self._references[columns]).square().sum(dim=(1, 2))
+            distances[rows, columns] = _power(images[rows] - self._references[columns])
         return distances
+
+
+def _power(images: Tensor) -> Tensor:
+    return images.square().sum(dim=tuple(range(1, images.ndim)))

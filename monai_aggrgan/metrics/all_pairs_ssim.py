@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -10,7 +11,15 @@ from monai.utils.module import look_up_option
 from torch import Tensor
 
 from monai_aggrgan.metrics.grey_images import plain_images
-from monai_aggrgan.metrics.local_means import C1, C2, FILTERS, WINDOW, Filtering, fastest_filtering, full_precision
+from monai_aggrgan.metrics.local_means import (
+    C1,
+    C2,
+    FILTERS,
+    Filtering,
+    check_window_fits,
+    fastest_filtering,
+    full_precision,
+)
 
 __all__ = ["AllPairsSSIM"]
 
@@ -20,7 +29,7 @@ FAST_BYTES = {"cpu": 16 * 2**20, "cuda": 512 * 2**20}  # of a block: what a CPU'
 
 
 class _Moments(NamedTuple):
-    """Images (H, W, C) and their local means and variances (H', W', C)."""
+    """Images (H, W, C) and their local means and variances (H', W', C), or signals (W, C), or volumes (D, H, W, C)."""
 
     images: Tensor
     mean: Tensor
@@ -36,7 +45,8 @@ class AllPairsSSIM:
     TF32: variances are small differences of large moments.
 
     Args:
-        references: images (N, 1, H, W) in [0, 1], H and W at least 11; 3 floats a pixel are kept of them.
+        references: images (N, 1, H, W) in [0, 1], H and W at least 11; 3 floats a pixel are kept of them. Or signals
+            (N, 1, W), whose window is 11 long, or volumes (N, 1, D, H, W), whose window is 11x11x11.
         memory_budget: bytes for a block in work, by default 16 MiB on a CPU and 512 MiB on CUDA; at least 32 images.
         filtering: how local means are taken, "depthwise" by separable convolutions (0.6 MFLOP for a pair of 128x128)
             or "matrix" by products with banded matrices (7.4 MFLOP, at the speed of matrix products); by default
@@ -61,16 +71,14 @@ class AllPairsSSIM:
         stride: int = 1,
     ) -> None:
         images = plain_images(references)
-        height, width = images.shape[1:]
-        if min(height, width) < WINDOW:
-            raise ValueError(f"SSIM needs images of at least {WINDOW}x{WINDOW} pixels, got {height}x{width}")
+        check_window_fits(images.shape[1:])
         if stride < 1:
             raise ValueError(f"stride must be at least 1, got {stride}")
         self._local_mean = FILTERS[look_up_option(filtering or fastest_filtering(images), FILTERS.keys())](
             images, stride
         )
         budget = memory_budget or FAST_BYTES.get(images.device.type, FAST_BYTES["cuda"])
-        self.block_size = max(1, budget // (MAPS * 4 * height * width * LANES)) * LANES
+        self.block_size = max(1, budget // (MAPS * 4 * math.prod(images.shape[1:]) * LANES)) * LANES
         blocks = [self._moments(block) for block in images.split(self.block_size)]
         self._references = _Moments(*(_one_by_one(maps)[: len(images)] for maps in zip(*blocks, strict=True)))
 
@@ -83,7 +91,8 @@ class AllPairsSSIM:
 
     def _moments(self, images: Tensor) -> _Moments:
         """Of images (C, H, W), filled up to whole lanes."""
-        pixels = F.pad(images, (0, 0, 0, 0, 0, -len(images) % LANES)).permute(1, 2, 0).contiguous()
+        untouched = (0, 0) * (images.ndim - 1)
+        pixels = F.pad(images, (*untouched, 0, -len(images) % LANES)).movedim(0, -1).contiguous()
         with full_precision(images.device.type):
             mean, mean_of_square = self._local_mean(pixels, 0.0), self._local_mean(pixels.square(), 0.0)
         # rounding can leave -1e-8 where an image is constant
@@ -96,6 +105,7 @@ class AllPairsSSIM:
         """
         scores = block.images.new_empty(len(self._references.images), block.images.shape[-1])
         product, means = torch.empty_like(block.images), torch.empty_like(block.mean)
+        places = tuple(range(block.images.ndim - 1))
         total = product.view(-1)[: means.numel()].view_as(means)  # the product is used up by then
         with full_precision(scores.device.type):
             for score, image, mean, variance in zip(scores, *self._references, strict=True):
@@ -105,10 +115,10 @@ class AllPairsSSIM:
                 ssim.sub_(means).mul_(means.add_(C1 / 2))
                 ssim.div_(torch.addcmul(mean.square().add_(C1)[..., None], block.mean, block.mean, out=total))
                 ssim.div_(torch.add(block.variance, variance.add(C2)[..., None], out=total))
-                torch.sum(ssim, dim=(0, 1), out=score)
+                torch.sum(ssim, dim=places, out=score)
         return scores.T * (4 / block.mean[..., 0].numel())  # 4: both factors of the numerator were halved
 
 
 def _one_by_one(blocks: tuple[Tensor, ...]) -> Tensor:
     """Maps of blocks (H, W, C) as maps of images (N, H, W)."""
-    return torch.cat([block.permute(2, 0, 1).contiguous() for block in blocks])
+    return torch.cat([block.movedim(-1, 0).contiguous() for block in blocks])

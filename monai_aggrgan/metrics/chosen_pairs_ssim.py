@@ -8,7 +8,7 @@ from torch import Tensor
 
 from monai_aggrgan.metrics.all_pairs_ssim import AllPairsSSIM
 from monai_aggrgan.metrics.grey_images import plain_images
-from monai_aggrgan.metrics.local_means import C1, C2, FILTERS, WINDOW, fastest_filtering, full_precision
+from monai_aggrgan.metrics.local_means import C1, C2, FILTERS, check_window_fits, fastest_filtering, full_precision
 
 __all__ = ["ShortlistSSIM", "chosen_pairs_ssim"]
 
@@ -21,7 +21,7 @@ def chosen_pairs_ssim(judged: Tensor, references: Tensor, choices: Tensor) -> Te
     """SSIM of each judged image with the references that are chosen for it, as `AllPairsSSIM` defines it.
 
     Args:
-        judged: images (N, 1, H, W) in [0, 1], H and W at least 11.
+        judged: images (N, 1, H, W) in [0, 1], H and W at least 11; or signals (N, 1, W), or volumes (N, 1, D, H, W).
         references: images (M, 1, H, W) in [0, 1] on the same device.
         choices: which references, (N, K) int64.
 
@@ -35,21 +35,20 @@ def chosen_pairs_ssim(judged: Tensor, references: Tensor, choices: Tensor) -> Te
     partners = plain_images(references, like=images)
     if choices.ndim != 2 or len(choices) != len(images):
         raise ValueError(f"choices must be ({len(images)}, K), got {tuple(choices.shape)}")
-    if min(images.shape[1:]) < WINDOW:
-        raise ValueError(f"SSIM needs images of at least {WINDOW}x{WINDOW} pixels, got {tuple(images.shape[1:])}")
+    check_window_fits(images.shape[1:])
     local_mean = FILTERS[fastest_filtering(images)](images, 1)
     owners = torch.arange(len(images), device=images.device).repeat_interleave(choices.shape[1])
     size = PAIRS.get(images.device.type, PAIRS["cuda"])
     scores = []
     with full_precision(images.device.type):
         for owner, choice in zip(owners.split(size), choices.to(images.device).flatten().split(size), strict=True):
-            x, y = (some.permute(1, 2, 0).contiguous() for some in (images[owner], partners[choice]))
+            x, y = (some.movedim(0, -1).contiguous() for some in (images[owner], partners[choice]))
             mean_x, mean_y = local_mean(x, 0.0), local_mean(y, 0.0)
             product, squares = mean_x * mean_y, mean_x.square() + mean_y.square()
             spread = local_mean(x.square().add_(y.square()), 0.0).sub_(squares).clamp_min_(0)
             covariance = local_mean(x * y, 0.0).sub_(product)
             top = product.mul_(2).add_(C1).mul_(covariance.mul_(2).add_(C2))
-            scores.append(top.div_(squares.add_(C1).mul_(spread.add_(C2))).mean(dim=(0, 1)))
+            scores.append(top.div_(squares.add_(C1).mul_(spread.add_(C2))).mean(dim=tuple(range(x.ndim - 1))))
     return torch.cat(scores).view(choices.shape) if scores else images.new_empty(choices.shape)
 
 
@@ -61,7 +60,7 @@ class ShortlistSSIM:
     nearest was always among the first 8 of the shortlist, in a sixth of the time of all pairs.
 
     Args:
-        references: images (M, 1, H, W) in [0, 1].
+        references: images (M, 1, H, W) in [0, 1], or signals, or volumes.
         length: of the shortlist.
 
     Raises:
@@ -109,7 +108,7 @@ class ShortlistSSIM:
 
 
 def _small(images: Tensor) -> Tensor:
-    height, width = images.shape[2:]
-    if min(height, width) <= SMALLEST:
+    sides = images.shape[2:]
+    if min(sides) <= SMALLEST:
         return images
-    return F.interpolate(images.float(), size=[max(SMALLEST, side // 2) for side in (height, width)], mode="area")
+    return F.interpolate(images.float(), size=[max(SMALLEST, side // 2) for side in sides], mode="area")

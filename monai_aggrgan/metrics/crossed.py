@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import beta
 from scipy.stats import t as student_t
 
 from monai_aggrgan.metrics.resampling import Interval
 
-__all__ = ["Estimate", "crossed_estimate", "deal_groups", "holm"]
+__all__ = ["Estimate", "crossed_estimate", "deal_groups", "holm", "without_exception"]
 
 DEALS = 100  # at most, until each class in several clusters has them in several groups
 
@@ -86,6 +87,30 @@ def crossed_estimate(whole: NDArray[np.float64], without: NDArray[np.float64], *
     return Estimate(mean, mean - reach, mean + reach, p, error, freedom)
 
 
+def without_exception(estimate: Estimate, clusters: int, *, level: float = 0.95) -> Estimate:
+    """The same estimate of a share, with an interval where it is 0 or 1 in every training and nothing varies.
+
+    Of n test patients, all or none: from 0 or 1 to (1 - level) / 2 to the power 1 / n, from that side. Trainings add
+    nothing to what n patients can tell, for they agree.
+
+    Args:
+        estimate: of a share in [0, 1]; one that varies, or is between 0 and 1, is given back as it is.
+        clusters: test patients, or images where patients are unknown.
+        level: of confidence, between 0 and 1.
+
+    Raises:
+        ValueError: when `clusters` is below 1.
+
+    Source: Clopper and Pearson 1934.
+    """
+    if clusters < 1:
+        raise ValueError(f"clusters must be at least 1, got {clusters}")
+    if estimate.error != 0 or estimate.mean not in (0.0, 1.0):
+        return estimate
+    low = float(beta.ppf((1 - level) / 2, clusters, 1))
+    return estimate._replace(low=low, high=1.0) if estimate.mean else estimate._replace(low=0.0, high=1 - low)
+
+
 def deal_groups(
     clusters: NDArray[np.int64], labels: NDArray[np.int64], *, groups: int = 20, seed: int = 0
 ) -> NDArray[np.int64]:
@@ -136,6 +161,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
     NaN stays NaN and does not count.
 
     Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
+
+    Example:
+        >>> holm([0.25, 0.125, 0.5])
+        [0.5, 0.375, 0.5]
     """
     order = sorted((p, place) for place, p in enumerate(p_values) if not math.isnan(p))
     adjusted, so_far = [math.nan] * len(p_values), 0.0

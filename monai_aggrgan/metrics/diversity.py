@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy.stats import t as student_t
 from torch import Tensor
 
 from monai_aggrgan.metrics.grey_images import plain_images
-from monai_aggrgan.metrics.local_means import C1, C2, WINDOW, full_precision, gaussian_band
+from monai_aggrgan.metrics.local_means import C1, C2, WINDOW, full_precision, gaussian_band, window_means
 from monai_aggrgan.metrics.resampling import Interval
 
 __all__ = [
@@ -39,6 +40,9 @@ ROUNDING = 1e-12  # of a mean square in float64
 FLOOR = 1e-3  # standard deviation that an image without contrast is given: differences below 1e-4 are none
 
 
+_HALVE: dict[int, Callable[[Tensor, int], Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+
+
 class PairSimilarities(NamedTuple):
     """MS-SSIM (P,) of some pairs of a set, and the indices (P, 2) of their images."""
 
@@ -46,15 +50,16 @@ class PairSimilarities(NamedTuple):
     pairs: Tensor
 
 
-def scales_of(height: int, width: int) -> int:
+def scales_of(*sides: int) -> int:
     """How many scales MS-SSIM has: the smallest must hold the 11x11 window (128 pixels: 4, 64: 3, 32: 2, 16: 1).
 
     Raises:
         ValueError: when the image itself is smaller than the window.
     """
-    side = min(height, width)
+    side = min(sides)
     if side < WINDOW:
-        raise ValueError(f"MS-SSIM needs images of at least {WINDOW}x{WINDOW} pixels, got {height}x{width}")
+        window, came = ("x".join(map(str, of)) for of in ((WINDOW,) * len(sides), sides))
+        raise ValueError(f"MS-SSIM needs images of at least {window} pixels, got {came}")
     return max(count for count in range(1, len(SCALE_WEIGHTS) + 1) if side >> (count - 1) >= WINDOW)
 
 
@@ -67,7 +72,8 @@ def ms_ssim_diversity(images: Tensor, *, pairs: int = 300, seed: int = 0) -> Pai
     made to sum to 1; so images of one size compare with each other only. A negative mean counts as 0.
 
     Args:
-        images: (N, 1, H, W) in [0, 1], N at least 2, H and W at least 11.
+        images: (N, 1, H, W) in [0, 1], N at least 2, H and W at least 11; or signals (N, 1, W), or volumes
+            (N, 1, D, H, W), which are halved by means of 2 or 2x2x2.
         pairs: how many to draw; all N (N - 1) / 2 are taken where there are no more.
         seed: draws the pairs, which depend on N and on it alone; no pair comes twice.
 
@@ -93,7 +99,7 @@ def ms_ssim_diversity(images: Tensor, *, pairs: int = 300, seed: int = 0) -> Pai
     for scale, weight in enumerate((weights / weights.sum()).tolist()):
         similarity = _similarity(plain, chosen.to(plain.device), with_luminance=scale == scales - 1)
         values *= similarity.cpu().clamp(min=0) ** weight
-        plain = F.avg_pool2d(plain[:, None], 2)[:, 0]
+        plain = _HALVE[plain.ndim - 1](plain[:, None], 2)[:, 0]
     return PairSimilarities(values, chosen)
 
 
@@ -146,7 +152,7 @@ def distinct_images(images: Tensor, *, threshold: float = SAME) -> int:
     images that are merely much alike.
 
     Args:
-        images: (N, 1, H, W) in [0, 1].
+        images: (N, 1, H, W) in [0, 1], or signals, or volumes.
         threshold: up to which difference images are the same, not negative.
 
     Raises:
@@ -174,16 +180,16 @@ def _draw(count: int, pairs: int, *, seed: int) -> Tensor:
 
 def _similarity(images: Tensor, pairs: Tensor, *, with_luminance: bool) -> Tensor:
     """Mean contrast and structure, or mean SSIM, (P,) float64 of pairs of images (N, H, W) at one scale."""
-    rows, columns = (gaussian_band(size).to(images) for size in images.shape[1:])
+    bands = [gaussian_band(size).to(images) for size in images.shape[1:]]
     with full_precision(images.device.type):
-        means = rows @ images @ columns.T
-        variances = (rows @ images.square() @ columns.T - means.square()).clamp_(min=0)
+        means = window_means(images, bands)
+        variances = (window_means(images.square(), bands) - means.square()).clamp_(min=0)
         found = []
         for first, second in (block.T for block in pairs.split(BLOCK)):
             product = means[first] * means[second]
-            covariance = rows @ (images[first] * images[second]) @ columns.T - product
+            covariance = window_means(images[first] * images[second], bands) - product
             values = (2 * covariance + C2) / (variances[first] + variances[second] + C2)
             if with_luminance:
                 values *= (2 * product + C1) / (means[first].square() + means[second].square() + C1)
-            found.append(values.mean(dim=(1, 2)))
+            found.append(values.flatten(1).mean(dim=1))
     return torch.cat(found).double()

@@ -119,7 +119,7 @@ def kernel_terms(judged: Tensor, reference: Tensor, *, degree: int = 3) -> Kerne
 
 @torch.no_grad()
 def frechet_distance(judged: Tensor, reference: Tensor) -> Tensor:
-    """Squared Frechet distance |m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)) of the Gaussians with the sets' moments.
+    """Squared Frechet distance `|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2))` of the Gaussians with the sets' moments.
 
     With C = A^T A and C' = B^T B, the trace of the root is the sum of the singular values of A B^T: no matrix is rooted
     or inverted, so there may be fewer images than features. Its bias grows as images get fewer: compare at equal N and

@@ -21,14 +21,15 @@ def histogram_kl_divergence(judged: Tensor, reference: Tensor) -> Tensor:
     of P gives 18.4. It compares how often a grey occurs, never where.
 
     Args:
-        judged: images (B, 1, H, W) in [0, 1]; values outside are clipped, as saving to 8 bits does.
+        judged: images (B, 1, H, W) in [0, 1], or signals (B, 1, W), or volumes (B, 1, D, H, W); values outside are
+            clipped, as saving to 8 bits does.
         reference: images of the same shape.
 
     Returns:
         Divergence of each pair (B,), 0 for equal histograms, in nats.
 
     Raises:
-        ValueError: when the shapes differ or are not (B, 1, H, W).
+        ValueError: when the shapes differ or are none of these.
 
     Source: Mukherjee et al. 2022, eq. 4.
 
@@ -36,8 +37,11 @@ def histogram_kl_divergence(judged: Tensor, reference: Tensor) -> Tensor:
     >>> [round(histogram_kl_divergence(black, x).item(), 2) for x in (black, white)]
     [0.0, 18.42]
     """
-    if judged.ndim != 4 or judged.shape[1] != 1 or judged.shape != reference.shape:
-        raise ValueError(f"images must be (B, 1, H, W) alike, got {tuple(judged.shape)} and {tuple(reference.shape)}")
+    if not 3 <= judged.ndim <= 5 or judged.shape[1] != 1 or judged.shape != reference.shape:
+        raise ValueError(
+            "images must be (B, 1, H, W), or (B, 1, W) or (B, 1, D, H, W), alike, "
+            f"got {tuple(judged.shape)} and {tuple(reference.shape)}"
+        )
     return kl_divergence(grey_histograms(judged), grey_histograms(reference))
 
 

@@ -26,6 +26,10 @@ def nearest_distances(judged: Tensor, reference: Tensor, *, exclude_self: bool =
 
     Raises:
         ValueError: when the features are not such matrices, or not finite, or `exclude_self` meets two different sets.
+
+    Example:
+        >>> nearest_distances(torch.tensor([[0.0], [5.0]]), torch.tensor([[1.0], [4.5]]))
+        tensor([1.0000, 0.5000], dtype=torch.float64)
     """
     if exclude_self and not torch.equal(judged, reference):
         raise ValueError("exclude_self compares a set with itself, got two different sets")
@@ -63,6 +67,11 @@ def authenticity(judged: Tensor, training: Tensor) -> Tensor:
 
     Source: Alaa et al. 2022, "How faithful is your synthetic data?", section 3.3 (the classifier A by nearest
     neighbours).
+
+    Example:
+        >>> training = torch.tensor([[0.0], [1.0], [10.0]])
+        >>> authenticity(torch.tensor([[0.1], [5.0]]), training)  # near 0, whose neighbour is 1 away; far from all
+        tensor([False,  True])
     """
     distances, indices = k_nearest(judged, training, neighbours=1)
     return distances[:, 0] > nearest_distances(training, training, exclude_self=True)[indices[:, 0]]

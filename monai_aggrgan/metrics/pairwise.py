@@ -27,18 +27,23 @@ def pairwise_ssim(judged: Tensor, references: Tensor, *, memory_budget: int | No
     """Structural similarity of all pairs, see `AllPairsSSIM`.
 
     Args:
-        judged: images (M, 1, H, W) in [0, 1], H and W at least 11.
+        judged: images (M, 1, H, W) in [0, 1], H and W at least 11; or signals (M, 1, W), or volumes (M, 1, D, H, W).
         references: images (N, 1, H, W) in [0, 1] on the same device.
         memory_budget: bytes for the judged images in work, see `AllPairsSSIM`.
 
     Returns:
-        SSIM (M, N): Gaussian window 11x11 of sigma 1.5, K1 = 0.01, K2 = 0.03, data range 1, population covariance, mean
-        over the valid region.
+        SSIM (M, N): Gaussian window of 11 pixels a side and sigma 1.5, K1 = 0.01, K2 = 0.03, data range 1, population
+        covariance, mean over the valid region.
 
     Raises:
         ValueError: when the shapes do not fit or the images are smaller than the window.
 
     Source: Mukherjee et al. 2022, eq. 1, with the window of Wang et al. 2004.
+
+    Example:
+        >>> images = torch.rand(3, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+        >>> pairwise_ssim(images, images).diagonal().round(decimals=3)
+        tensor([1., 1., 1.])
     """
     return AllPairsSSIM(references, memory_budget=memory_budget)(judged)
 
@@ -47,7 +52,7 @@ def pairwise_psnr(judged: Tensor, references: Tensor) -> Tensor:
     """Peak signal-to-noise ratio of all pairs, see `AllPairsPSNR`.
 
     Args:
-        judged: images (M, 1, H, W) in [0, 1].
+        judged: images (M, 1, H, W) in [0, 1], or signals (M, 1, W), or volumes (M, 1, D, H, W).
         references: images (N, 1, H, W) in [0, 1] on the same device.
 
     Returns:
@@ -57,6 +62,10 @@ def pairwise_psnr(judged: Tensor, references: Tensor) -> Tensor:
         ValueError: when the shapes do not fit.
 
     Source: Mukherjee et al. 2022, eq. 2-3, peak 1.
+
+    Example:
+        >>> pairwise_psnr(torch.full((1, 1, 4, 4), 0.1), torch.zeros(1, 1, 4, 4))  # 10 log10(1 / 0.1^2)
+        tensor([[20.]])
     """
     return AllPairsPSNR(references)(judged)
 
@@ -78,7 +87,8 @@ def best_matches(
     loses against every other. What is found for a reference does not depend on the other references.
 
     Args:
-        judged_pool: images (N, 1, H, W) in [0, 1], such as `torch.from_numpy(np.load("pool.npy", mmap_mode="c"))`.
+        judged_pool: images (N, 1, H, W) in [0, 1], such as `torch.from_numpy(np.load("pool.npy", mmap_mode="c"))`; or
+            signals, or volumes.
         references: images (M, 1, H, W) in [0, 1].
         metric: "ssim", "psnr", or any function of (judged, references) that returns their matrix, higher is better.
         count: how many to keep, at most N.
@@ -91,6 +101,11 @@ def best_matches(
 
     Raises:
         ValueError: when `metric` is unknown, `count` is not in 1..N or there is no reference.
+
+    Example:
+        >>> pool = torch.linspace(0, 1, 11)[:, None, None, None].expand(11, 1, 4, 4)
+        >>> best_matches(pool, torch.full((1, 1, 4, 4), 0.31), metric="psnr", count=2)[0]
+        tensor([[3, 4]])
     """
     if not len(references):
         raise ValueError("references must hold at least one image, got none")

@@ -88,6 +88,12 @@ def mean_interval(
         ValueError: when `values` and `clusters` do not match, or `resamples` or `level` is out of range.
 
     Source: Efron and Tibshirani 1993, ch. 13 (percentile interval).
+
+    Example:
+        >>> values, patients = [0.1, 0.2, 0.7, 0.8, 0.4, 0.5], np.array([0, 0, 1, 1, 2, 2])
+        >>> found = mean_interval(values, patients)
+        >>> round(found.mean, 2), 0.1 < found.low < 0.45 < found.high < 0.8
+        (0.45, True)
     """
     _check(level, resamples)
     values = torch.as_tensor(values, dtype=torch.float64).cpu()

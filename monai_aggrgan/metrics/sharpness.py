@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from monai.metrics.regression import RegressionMetric
 from monai.utils.type_conversion import convert_to_tensor
@@ -13,21 +15,22 @@ __all__ = ["SharpnessDifferenceMetric", "sharpness_difference"]
 def sharpness_difference(judged: Tensor, reference: Tensor) -> Tensor:
     """SD = 10 log10(1 / nabla), nabla the mean absolute difference of the images' backward differences.
 
-    The backward difference of f is 2 f(i, j) - f(i-1, j) - f(i, j-1). It is linear: the difference of two is that of
-    the difference image. The first row and column, which have no predecessor, are left out of the mean. Images that
-    are identical, or differ by a constant, have SD inf, as PSNR has; so has every mean that holds such a pair.
+    The backward difference of f is 2 f(i, j) - f(i-1, j) - f(i, j-1), the sum of those along each axis; ours: so it is
+    for signals and volumes. It is linear: the difference of two is that of the difference image. The first row and
+    column, which have no predecessor, are left out of the mean. Images that are identical, or differ by a constant,
+    have SD inf, as PSNR has; so has every mean that holds such a pair.
 
     The paper prints values near 28, which these formulas do not give on 8-bit images without integer overflow.
 
     Args:
-        judged: images (B, 1, H, W) in [0, 1], H and W at least 2.
+        judged: images (B, 1, H, W) in [0, 1], H and W at least 2; or signals (B, 1, W), or volumes (B, 1, D, H, W).
         reference: images of the same shape.
 
     Returns:
         Sharpness difference of each pair (B,) in dB, higher is more alike.
 
     Raises:
-        ValueError: when the shapes differ, are not (B, 1, H, W), or H or W is 1.
+        ValueError: when the shapes differ, are none of these, or a side is 1.
 
     Source: Mukherjee et al. 2022, eq. 5-7, with MAX = 1.
 
@@ -35,14 +38,26 @@ def sharpness_difference(judged: Tensor, reference: Tensor) -> Tensor:
     >>> sharpness_difference(checkerboard, torch.zeros(1, 1, 2, 2))
     tensor([-3.0103])
     """
-    if judged.ndim != 4 or judged.shape[1] != 1 or judged.shape != reference.shape or min(judged.shape[2:]) < 2:
+    grey = 3 <= judged.ndim <= 5 and judged.shape[1] == 1 and min(judged.shape[2:]) >= 2
+    if not grey or judged.shape != reference.shape:
         raise ValueError(
-            "images must be (B, 1, H, W) alike with H and W at least 2, "
+            "images must be (B, 1, H, W), or (B, 1, W) or (B, 1, D, H, W), alike with sides of at least 2, "
             f"got {tuple(judged.shape)} and {tuple(reference.shape)}"
         )
     change = convert_to_tensor(judged, track_meta=False) - convert_to_tensor(reference, track_meta=False)
-    gradient = 2 * change[..., 1:, 1:] - change[..., :-1, 1:] - change[..., 1:, :-1]
-    return -10 * torch.log10(gradient.abs().mean(dim=(1, 2, 3)))
+    axes = range(2, change.ndim)
+    gradient = len(axes) * _without(change, firsts=axes)
+    for axis in axes:
+        before = change.narrow(axis, 0, change.shape[axis] - 1)
+        gradient = gradient - _without(before, firsts=[other for other in axes if other != axis])
+    return -10 * torch.log10(gradient.abs().mean(dim=tuple(range(1, change.ndim))))
+
+
+def _without(images: Tensor, *, firsts: Iterable[int]) -> Tensor:
+    """Images without their first row, column or plane along these axes."""
+    for axis in firsts:
+        images = images.narrow(axis, 1, images.shape[axis] - 1)
+    return images
 
 
 class SharpnessDifferenceMetric(RegressionMetric):

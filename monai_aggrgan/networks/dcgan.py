@@ -4,6 +4,9 @@ Both follow Radford et al. 2016 (arXiv 1511.06434): 4x4 kernels, one stage for e
 The stage nearest to the image has `base_width` channels, each further one twice as many, at most 8 times `base_width`
 (ours: uncapped, the parameters would grow fourfold a stage). 64 pixels at base width 64 are the well-known DCGAN.
 Weights are drawn from `seed` alone; building a network leaves the global generator as it was.
+
+The papers' images are 2-D. With `spatial_dims` 1 or 3 the same networks make and judge signals and cubes: kernels of 4
+or 4x4x4, batch normalisation of as many dimensions, all else as it is.
 """
 
 from __future__ import annotations
@@ -11,13 +14,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import torch
-import torch.nn.functional as F
+from monai.networks.layers.factories import Conv, Norm
 from monai.utils.module import look_up_option
 from torch import Tensor, nn
 
+from monai_aggrgan.networks.spatial_dims import check_image_shape, check_spatial_dims, image_shape
 from monai_aggrgan.networks.spectral_norm import normalise_spectrally
+from monai_aggrgan.networks.upsampling_convolution import UPSAMPLE_CONVOLUTIONS
 
 __all__ = [
     "DCGAN1Discriminator",
@@ -28,57 +34,39 @@ __all__ = [
     "stage_widths",
 ]
 
-_NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
-    "batch": nn.BatchNorm2d,
-    "layer": partial(nn.GroupNorm, 1),
-    "none": nn.Identity,
-}
 
-
-class _UpsampleConvolution(nn.Conv2d):
-    """Nearest upsampling x2, then a 4x4 convolution: (B, inputs, H, W) to (B, outputs, 2H, 2W).
-
-    A 4x4 kernel has no middle: three pixels of zeros, one before and two after, keep the size. Upsampling repeats
-    every pixel in a 2x2 block, so the two steps are one transposed convolution whose 5x5 kernel holds the sums of 2x2
-    blocks of the turned 4x4 kernel: the same values with 25/4 instead of 16 multiplications a pixel, and no copy.
-    """
-
-    block_sums: Tensor
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, 4, bias=False)
-        turned_pairs = torch.tensor([[0, 0, 0, 1], [0, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]])
-        self.register_buffer("block_sums", torch.kron(turned_pairs, turned_pairs).float(), persistent=False)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        kernel = (self.weight.flatten(2) @ self.block_sums.T).unflatten(2, (5, 5)).transpose(0, 1)
-        return F.conv_transpose2d(maps, kernel, stride=2, padding=2, output_padding=1)
-
-
-_TransposedConvolution = partial(nn.ConvTranspose2d, kernel_size=4, stride=2, padding=1, bias=False)
+def _transposed_convolution(inputs: int, outputs: int, *, spatial_dims: int) -> nn.Module:
+    convolution: nn.Module = Conv[Conv.CONVTRANS, spatial_dims](inputs, outputs, 4, stride=2, padding=1, bias=False)
+    return convolution
 
 
 class _Generator(nn.Module):
-    """Latents (B, latent_size) to images (B, 1, H, W) in [0, 1]: a projection to 4x4 maps, then stages that double."""
+    """Latents (B, latent_size) to images (B, 1, H, W) in [0, 1]: a projection to 4x4 maps, then stages that double.
+
+    In one dimension images are (B, 1, W), in three (B, 1, D, H, W).
+    """
 
     def __init__(
         self,
         image_size: int,
         base_width: int,
         latent_size: int,
+        spatial_dims: int,
         seed: int,
         *,
         upsample: Callable[[int, int], nn.Module],
         activation: nn.Module,
     ) -> None:
         super().__init__()
-        self.image_size, self.latent_size = image_size, latent_size
+        self.image_size, self.latent_size, self.spatial_dims = image_size, latent_size, spatial_dims
         widths = stage_widths(image_size, base_width)[::-1]
+        normalize: Callable[[int], nn.Module] = Norm[Norm.BATCH, spatial_dims]
         with torch.random.fork_rng(devices=[]):
-            projection = nn.ConvTranspose2d(latent_size, widths[0], 4, bias=False)
-            layers = [nn.Unflatten(1, (latent_size, 1, 1)), projection, nn.BatchNorm2d(widths[0]), activation]
+            projection = Conv[Conv.CONVTRANS, spatial_dims](latent_size, widths[0], 4, bias=False)
+            point = nn.Unflatten(1, (latent_size, *(1,) * spatial_dims))
+            layers = [point, projection, normalize(widths[0]), activation]
             for inputs, outputs in pairwise(widths):
-                layers += [upsample(inputs, outputs), nn.BatchNorm2d(outputs), activation]
+                layers += [upsample(inputs, outputs), normalize(outputs), activation]
             self.layers = nn.Sequential(*layers, upsample(widths[-1], 1))
         initialise(self, seed)
 
@@ -97,18 +85,28 @@ class DCGAN1Generator(_Generator):
         image_size: side of the image in pixels, a power of two >= 16.
         base_width: channels of the stage nearest to the image.
         latent_size: length of a latent.
+        spatial_dims: 2 for images; 1 for signals (B, 1, image_size), 3 for cubes of that side.
         seed: decides the initial weights.
 
     Raises:
-        ValueError: when `image_size` is not a power of two >= 16.
+        ValueError: when `image_size` is not a power of two >= 16, or `spatial_dims` is not 1, 2 or 3.
 
     Source: Mukherjee et al. 2022, "DCGAN architecture", variant 1.
     """
 
-    def __init__(self, *, image_size: int = 128, base_width: int = 64, latent_size: int = 100, seed: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        image_size: int = 128,
+        base_width: int = 64,
+        latent_size: int = 100,
+        spatial_dims: int = 2,
+        seed: int = 0,
+    ) -> None:
+        upsample = UPSAMPLE_CONVOLUTIONS[check_spatial_dims(spatial_dims)]
         activation = nn.LeakyReLU(0.2, inplace=True)
         super().__init__(
-            image_size, base_width, latent_size, seed, upsample=_UpsampleConvolution, activation=activation
+            image_size, base_width, latent_size, spatial_dims, seed, upsample=upsample, activation=activation
         )
 
 
@@ -118,12 +116,26 @@ class DCGAN2Generator(_Generator):
     Shapes, arguments and errors are those of `DCGAN1Generator`.
 
     Source: Mukherjee et al. 2022, "DCGAN architecture", variant 2; the generator of Radford et al. 2016.
+
+    Example:
+        >>> generator = DCGAN2Generator(image_size=32, base_width=8)
+        >>> generator(torch.zeros(5, generator.latent_size)).shape
+        torch.Size([5, 1, 32, 32])
     """
 
-    def __init__(self, *, image_size: int = 128, base_width: int = 64, latent_size: int = 100, seed: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        image_size: int = 128,
+        base_width: int = 64,
+        latent_size: int = 100,
+        spatial_dims: int = 2,
+        seed: int = 0,
+    ) -> None:
+        upsample = partial(_transposed_convolution, spatial_dims=check_spatial_dims(spatial_dims))
         activation = nn.ReLU(inplace=True)
         super().__init__(
-            image_size, base_width, latent_size, seed, upsample=_TransposedConvolution, activation=activation
+            image_size, base_width, latent_size, spatial_dims, seed, upsample=upsample, activation=activation
         )
 
 
@@ -131,6 +143,7 @@ class _Discriminator(nn.Module):
     """Images (B, 1, H, W) in [0, 1] to logits (B, 1): convolutional `features` at 4x4, then `head`."""
 
     image_size: int
+    spatial_dims: int
     features: nn.Module
     head: nn.Module
 
@@ -140,9 +153,7 @@ class _Discriminator(nn.Module):
         return logits
 
     def _maps(self, images: Tensor) -> Tensor:
-        if images.shape[1:] != (1, self.image_size, self.image_size):
-            allowed = f"(B, 1, {self.image_size}, {self.image_size})"
-            raise ValueError(f"images must be {allowed}, got shape {tuple(images.shape)}")
+        check_image_shape(images, image_shape(self.image_size, self.spatial_dims))
         maps: Tensor = self.features(images * 2 - 1)
         return maps
 
@@ -157,10 +168,12 @@ class DCGAN1Discriminator(_Discriminator):
         base_width: channels of the stage nearest to the image.
         dropout: probability with which an activation is dropped, drawn from the global generator as in all of torch.
         spectral_norm: whether every weight is divided by its largest singular value (Miyato et al. 2018).
+        spatial_dims: 2 for images; 1 for signals (B, 1, image_size), 3 for cubes of that side.
         seed: decides the initial weights.
 
     Raises:
-        ValueError: when `image_size` is not a power of two >= 16, or the images are of another size.
+        ValueError: when `image_size` is not a power of two >= 16, `spatial_dims` is not 1, 2 or 3, or the images are of
+            another size.
 
     Source: Mukherjee et al. 2022, "DCGAN architecture", variant 1.
     """
@@ -172,18 +185,19 @@ class DCGAN1Discriminator(_Discriminator):
         base_width: int = 64,
         dropout: float = 0.25,
         spectral_norm: bool = False,
+        spatial_dims: int = 2,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.image_size = image_size
+        self.image_size, self.spatial_dims = image_size, check_spatial_dims(spatial_dims)
         widths = stage_widths(image_size, base_width)
         layers: list[nn.Module] = []
         with torch.random.fork_rng(devices=[]):
             for inputs, outputs in pairwise([1, *widths]):
-                convolution = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)
+                convolution = Conv[Conv.CONV, spatial_dims](inputs, outputs, 4, stride=2, padding=1)
                 layers += [convolution, nn.LeakyReLU(0.2, inplace=True), nn.Dropout(dropout)]
             self.features = nn.Sequential(*layers)
-            self.head = nn.Sequential(nn.Flatten(), nn.Linear(widths[-1] * 4 * 4, 1))
+            self.head = nn.Sequential(nn.Flatten(), nn.Linear(widths[-1] * 4**spatial_dims, 1))
         initialise(self, seed)
         if spectral_norm:
             normalise_spectrally(self, seed=seed)
@@ -201,13 +215,18 @@ class DCGAN2Discriminator(_Discriminator):
             the convolutional WGAN-div, Wu et al. 2018); or "none", where the convolutions have a bias instead, as goes
             best with `spectral_norm`, whose bound the scales of a normalisation undo.
         spectral_norm: whether every weight is divided by its largest singular value (Miyato et al. 2018).
+        spatial_dims: 2 for images; 1 for signals (B, 1, image_size), 3 for cubes of that side.
         seed: decides the initial weights.
 
     Raises:
-        ValueError: when `image_size` is not a power of two >= 16, `normalization` is another word,
-            or the images are of another size.
+        ValueError: when `image_size` is not a power of two >= 16, `normalization` is another word, `spatial_dims` is
+            not 1, 2 or 3, or the images are of another size.
 
     Source: Mukherjee et al. 2022, "DCGAN architecture", variant 2; the discriminator of Radford et al. 2016.
+
+    Example:
+        >>> DCGAN2Discriminator(image_size=32, base_width=8)(torch.zeros(5, 1, 32, 32)).shape
+        torch.Size([5, 1])
     """
 
     def __init__(
@@ -217,13 +236,14 @@ class DCGAN2Discriminator(_Discriminator):
         base_width: int = 64,
         normalization: str = "batch",
         spectral_norm: bool = False,
+        spatial_dims: int = 2,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.image_size = image_size
+        self.image_size, self.spatial_dims = image_size, check_spatial_dims(spatial_dims)
         widths = stage_widths(image_size, base_width)
-        normalize: Callable[[int], nn.Module] = look_up_option(normalization, _NORMALIZATIONS)
-        convolve = partial(nn.Conv2d, kernel_size=4, bias=normalization == "none")
+        normalize = _normalization(normalization, spatial_dims)
+        convolve: Any = partial(Conv[Conv.CONV, spatial_dims], kernel_size=4, bias=normalization == "none")
         layers: list[nn.Module] = []
         with torch.random.fork_rng(devices=[]):
             for inputs, outputs in pairwise([1, *widths]):
@@ -235,6 +255,16 @@ class DCGAN2Discriminator(_Discriminator):
         initialise(self, seed)
         if spectral_norm:
             normalise_spectrally(self, seed=seed)
+
+
+def _normalization(name: str, spatial_dims: int) -> Callable[[int], nn.Module]:
+    """What builds the module that normalises so many channels."""
+    kinds: dict[str, Callable[[int], nn.Module]] = {
+        "batch": Norm[Norm.BATCH, spatial_dims],
+        "layer": partial(nn.GroupNorm, 1),
+        "none": nn.Identity,
+    }
+    return kinds[look_up_option(name, kinds.keys())]
 
 
 def stage_widths(image_size: int, base_width: int) -> list[int]:

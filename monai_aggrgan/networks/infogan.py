@@ -11,6 +11,7 @@ import math
 from typing import Literal, overload
 
 import torch
+from monai.networks.layers.factories import Conv
 from torch import Tensor, nn
 
 from monai_aggrgan.networks.dcgan import DCGAN2Discriminator, DCGAN2Generator, initialise, stage_widths
@@ -30,10 +31,12 @@ class InfoGANGenerator(DCGAN2Generator):
         latent_size: length of a latent (DCGAN-2's; Chen et al. have 62 numbers of noise beside the codes).
         categories: number of categories, at least 2.
         continuous: number of continuous codes.
+        spatial_dims: 2 for images; 1 for signals (B, 1, image_size), 3 for cubes of that side.
         seed: decides the initial weights.
 
     Raises:
-        ValueError: when `image_size` is not a power of two >= 16, or the codes do not fit into the latent.
+        ValueError: when `image_size` is not a power of two >= 16, `spatial_dims` is not 1, 2 or 3, or the codes do not
+            fit into the latent.
 
     Source: Chen et al. 2016 (arXiv 1606.03657). Differs from it in: the codes come from a normal latent.
     """
@@ -46,9 +49,12 @@ class InfoGANGenerator(DCGAN2Generator):
         latent_size: int = 100,
         categories: int = 10,
         continuous: int = 2,
+        spatial_dims: int = 2,
         seed: int = 0,
     ) -> None:
-        super().__init__(image_size=image_size, base_width=base_width, latent_size=latent_size, seed=seed)
+        super().__init__(
+            image_size=image_size, base_width=base_width, latent_size=latent_size, spatial_dims=spatial_dims, seed=seed
+        )
         _check_codes(categories, continuous)
         if categories + continuous > latent_size:
             raise ValueError(f"latent_size must be at least {categories + continuous} for the codes, got {latent_size}")
@@ -85,11 +91,12 @@ class InfoGANCritic(DCGAN2Discriminator):
         continuous: number of continuous codes, as the generator has.
         normalization: see `DCGAN2Discriminator`.
         spectral_norm: whether every weight is divided by its largest singular value (Miyato et al. 2018), Q's too.
+        spatial_dims: 2 for images; 1 for signals (B, 1, image_size), 3 for cubes of that side.
         seed: decides the initial weights; those of trunk and logits are DCGAN-2's with the same seed.
 
     Raises:
         ValueError: when `image_size` is not a power of two >= 16, `normalization` is another word, there are no
-            categories, or the images are of another size.
+            categories, `spatial_dims` is not 1, 2 or 3, or the images are of another size.
 
     Source: Chen et al. 2016, appendix C. Differs from it in: no BatchNorm in Q, which a batch of one image would break.
     """
@@ -103,13 +110,20 @@ class InfoGANCritic(DCGAN2Discriminator):
         continuous: int = 2,
         normalization: str = "batch",
         spectral_norm: bool = False,
+        spatial_dims: int = 2,
         seed: int = 0,
     ) -> None:
-        super().__init__(image_size=image_size, base_width=base_width, normalization=normalization, seed=seed)
+        super().__init__(
+            image_size=image_size,
+            base_width=base_width,
+            normalization=normalization,
+            spatial_dims=spatial_dims,
+            seed=seed,
+        )
         _check_codes(categories, continuous)
         with torch.random.fork_rng(devices=[]):
             self.code_head = nn.Sequential(
-                nn.Conv2d(stage_widths(image_size, base_width)[-1], 128, 4),
+                Conv[Conv.CONV, spatial_dims](stage_widths(image_size, base_width)[-1], 128, 4),
                 nn.LeakyReLU(0.2, inplace=True),
                 nn.Flatten(),
                 nn.Linear(128, categories + continuous),

@@ -26,7 +26,7 @@ def normalise_spectrally(network: nn.Module, *, seed: int) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed the GPUs'
         for layer in list(network.modules()):
-            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)):
                 parametrizations: Any = spectral_norm(layer).get_submodule("parametrizations.weight")
                 parametrizations[0] = _FullPrecision(parametrizations[0])
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
 
 __all__ = ["DifferentiableAugmentation"]
 
-_OPERATIONS = 6
 _MEMORY = 256  # images; ADA averages the critic's certainty over four batches of 64
 
 
 class DifferentiableAugmentation(nn.Module):
     """Flip, shift, zoom and change the contrast of all that a critic sees, real and fake alike.
 
-    Six operations, each on each image on its own with probability `p`: a horizontal and a vertical flip (done or not by
-    a fair coin, so that the original stays the more frequent), a shift by whole rows and one by whole columns, a zoom
-    about the centre, and a change of contrast. A critic that seldom sees the originals cannot learn a small data set by
-    heart; as every operation spares some images, a generator gains nothing by making images that look augmented.
+    On a slice six operations, each on each image on its own with probability `p`: a horizontal and a vertical flip
+    (done or not by a fair coin, so that the original stays the more frequent), a shift by whole rows and one by whole
+    columns, a zoom about the centre, and a change of contrast. A signal has one flip and one shift, a volume three. A
+    critic that seldom sees the originals cannot learn a small data set by heart; as every operation spares some images,
+    a generator gains nothing by making images that look augmented.
 
     Flip, shift and zoom are separable, so A_rows @ image @ A_columns^T with two matrices of linear interpolation does
     all three at once: on CUDA deterministic, and differentiable twice, where `grid_sample` is neither. Flips and shifts
@@ -36,8 +38,9 @@ class DifferentiableAugmentation(nn.Module):
             for trainings of 0.1 to 1.5 million.
         max_p: the most that `p` can become. From 0.82 on, shifts cancel some frequencies of the mean image, and what
             the originals look like is no longer certain.
-        horizontal_flip: whether left and right are exchanged.
-        vertical_flip: whether top and bottom are exchanged; heads have an up.
+        horizontal_flip: whether left and right, the ends of the last axis, are exchanged.
+        vertical_flip: whether top and bottom are exchanged; heads have an up. In a volume the ends of either axis but
+            the last, in a signal nothing.
         translation: longest shift as a share of the side; 0 for none.
         zoom: sizes go from 1 / (1 + zoom) to 1 + zoom, uniform in their logarithm; 0 for none.
         contrast: x / (1 - x) is multiplied by a gain from 1 / (1 + contrast) to 1 + contrast, uniform in its logarithm;
@@ -100,25 +103,29 @@ class DifferentiableAugmentation(nn.Module):
         """Augment images (B, 1, H, W) in [0, 1]; shape and range stay, and autocast does not lower the precision.
 
         Args:
-            images: on the device of this module.
+            images: on the device of this module; or signals (B, 1, W), or volumes (B, 1, D, H, W).
             random: on the same device; all chance comes from it.
 
         Raises:
             ValueError: when `images` is of another shape.
         """
-        if images.ndim != 4 or images.shape[1] != 1:
-            raise ValueError(f"images must be (B, 1, H, W), got shape {tuple(images.shape)}")
+        if not 3 <= images.ndim <= 5 or images.shape[1] != 1:
+            came = tuple(images.shape)
+            raise ValueError(f"images must be (B, 1, H, W), or (B, 1, W) or (B, 1, D, H, W), got shape {came}")
         images = images.to(torch.promote_types(images.dtype, torch.float32))
-        mirror, turn, right, down, zoom, contrast = self._amounts(len(images), random).to(images.dtype)
-        height, width = images.shape[2:]
+        sides = images.shape[2:]
+        amounts = self._amounts(len(sides), len(images), random).to(images.dtype)
+        flips, shifts, (zoom, contrast) = amounts.split([len(sides), len(sides), 2])  # of the last axis first
         size = _factor(zoom, self.zoom)
-        columns = _interpolation(width, mirror * self.horizontal_flip, right * self.translation, size)
-        rows = _interpolation(height, turn * self.vertical_flip, down * self.translation, size)
+        flippable = [self.horizontal_flip, *[self.vertical_flip] * (len(sides) - 1)]
+        matrices = [
+            _interpolation(side, flip * may, shift * self.translation, size)
+            for side, flip, may, shift in zip(reversed(sides), flips, flippable, shifts, strict=True)
+        ][::-1]
         with torch.autocast(images.device.type, enabled=False):
-            images = rows @ images @ columns.mT
-        empty = 1 - rows.sum(-1, keepdim=True) * columns.sum(-1, keepdim=True).mT
-        images = images + self.background * empty
-        gain = _factor(contrast, self.contrast)[:, None, None, None]
+            images = _transformed(images, matrices)
+        images = images + self.background * (1 - _covered(matrices))
+        gain = _factor(contrast, self.contrast).view(-1, *(1,) * (images.ndim - 1))
         return (gain * images / (1 + (gain - 1) * images)).clamp(0, 1)
 
     @torch.no_grad()
@@ -136,9 +143,9 @@ class DifferentiableAugmentation(nn.Module):
         self.p += (self.certainty - self.target).sign() * (images / self.speed)
         self.p.clamp_(0, self.max_p)
 
-    def _amounts(self, count: int, random: torch.Generator) -> Tensor:
+    def _amounts(self, spatial_dims: int, count: int, random: torch.Generator) -> Tensor:
         """How much of each operation each image gets (operations, count), in [-1, 1): 0 where it is not drawn."""
-        chance, amount = torch.rand(2, _OPERATIONS, count, generator=random, device=random.device)
+        chance, amount = torch.rand(2, 2 * spatial_dims + 2, count, generator=random, device=random.device)
         return (2 * amount - 1) * (chance < self.p)
 
 
@@ -148,7 +155,7 @@ def _factor(amount: Tensor, strength: float) -> Tensor:
 
 
 def _interpolation(side: int, flip: Tensor, shift: Tensor, size: Tensor) -> Tensor:
-    """Matrices (B, 1, side, side) that flip where `flip` < 0, enlarge by `size`, then move by a share of the side.
+    """Matrices (B, side, side) that flip where `flip` < 0, enlarge by `size`, then move by a share of the side.
 
     Row i holds the weights of the old pixels in the new pixel i: none where that comes from outside.
     """
@@ -156,4 +163,29 @@ def _interpolation(side: int, flip: Tensor, shift: Tensor, size: Tensor) -> Tens
     index = torch.arange(side, device=shift.device, dtype=shift.dtype)
     offset = (index - centre - (shift * side).round()[:, None]) / size[:, None]
     source = centre + torch.where(flip < 0, -1, 1)[:, None] * offset
-    return (1 - (source[:, None, :, None] - index).abs()).relu()
+    return (1 - (source[:, :, None] - index).abs()).relu()
+
+
+def _transformed(images: Tensor, matrices: Sequence[Tensor]) -> Tensor:
+    """Images (B, 1, H, W) times the matrices (B, H, H) and (B, W, W) of their axes."""
+    *others, last = matrices
+    for axis, matrix in enumerate(others, start=2):
+        behind = images.shape[axis + 1 :]
+        images = (_with_ones(matrix, axis - 1) @ images.flatten(axis + 1)).unflatten(-1, behind)
+    return images @ _with_ones(last, images.ndim - 3).mT
+
+
+def _covered(matrices: Sequence[Tensor]) -> Tensor:
+    """How much of each new pixel comes from old ones (B, 1, H, W)."""
+    shares = [matrix.sum(-1) for matrix in matrices]
+    places = range(2, 2 + len(shares))
+    spread = [
+        share.view(len(share), *(-1 if axis == place else 1 for place in range(1, 2 + len(shares))))
+        for axis, share in zip(places, shares, strict=True)
+    ]
+    return reduce(torch.mul, spread)
+
+
+def _with_ones(matrices: Tensor, count: int) -> Tensor:
+    """Matrices (B, S, S) as (B, 1, ..., S, S) with so many ones."""
+    return matrices.view(len(matrices), *(1,) * count, *matrices.shape[1:])

@@ -24,18 +24,18 @@ def flip_shift_zoom(image: Tensor, kind: str, seed: int) -> Tensor:
     shape. What comes into the frame is 0.
 
     Args:
-        image: (1, H, W) in [0, 1].
+        image: (1, H, W) in [0, 1]; or a volume (1, D, H, W), whose last axis a flip exchanges.
         kind: one of `KINDS`.
         seed: decides how far, at least 0; a flip does not depend on it.
 
     Returns:
-        (1, H, W) float32 in [0, 1] on the same device, a plain tensor.
+        Of the same shape, float32 in [0, 1] on the same device, a plain tensor.
 
     Raises:
-        ValueError: when the image has another shape or the kind is none of `KINDS`.
+        ValueError: when the image has another shape, a signal's (1, W) among them, or the kind is none of `KINDS`.
     """
-    if image.ndim != 3 or image.shape[0] != 1:
-        raise ValueError(f"image must be (1, H, W), got shape {tuple(image.shape)}")
+    if image.ndim not in (3, 4) or image.shape[0] != 1:
+        raise ValueError(f"image must be (1, H, W) or (1, D, H, W), got shape {tuple(image.shape)}")
     look_up_option(kind, KINDS)
     change = _transform(kind, image.shape[1:], np.random.default_rng(seed))
     plain: Tensor = convert_to_tensor(change(image.float()), track_meta=False)
@@ -44,12 +44,12 @@ def flip_shift_zoom(image: Tensor, kind: str, seed: int) -> Tensor:
 
 def _transform(kind: str, shape: torch.Size, random: np.random.Generator) -> Transform:
     if kind == "flip":
-        return Flip(spatial_axis=1)
+        return Flip(spatial_axis=len(shape) - 1)
     if kind == "shift":
         shift = _shift(shape, random)
         return Affine(translate_params=shift, mode="nearest", padding_mode="zeros", image_only=True)
     size = 1 + float(random.choice((-1, 1)) * random.uniform(LEAST_ZOOM, MOST))
-    return Affine(scale_params=(1 / size, 1 / size), mode="bilinear", padding_mode="zeros", image_only=True)
+    return Affine(scale_params=(1 / size,) * len(shape), mode="bilinear", padding_mode="zeros", image_only=True)
 
 
 def _shift(shape: torch.Size, random: np.random.Generator) -> list[int]:

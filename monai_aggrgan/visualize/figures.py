@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from monai_aggrgan.visualize.flat_images import flat_images
 from monai_aggrgan.visualize.mosaic import BORDER, Text, line_height, lines_of, mosaic, paint, width_of
 
 __all__ = ["ORIGINAL", "contact_sheet", "labelled_rows", "method_figure"]
@@ -36,17 +37,22 @@ def method_figure(images: Mapping[str, Mapping[str, Tensor]], *, title: str = ""
 
 
 def contact_sheet(images: Tensor, *, columns: int = 8, title: str = "") -> NDArray[np.uint8]:
-    """Images (N, 1, H, W) in [0, 1] side by side, row by row.
+    """Images (N, 1, H, W) in [0, 1] side by side, row by row; of volumes the middle slices, signals as `flat_images`.
 
     Returns:
         The picture (height, width, 3), each image enlarged by the same whole number.
 
     Raises:
-        ValueError: when there is no image, or `columns` is less than 1.
+        ValueError: when there is no image, images have another shape, or `columns` is less than 1.
+
+    Example:
+        >>> import torch
+        >>> contact_sheet(torch.rand(6, 1, 8, 8)).shape[-1]  # red, green, blue
+        3
     """
     if columns < 1:
         raise ValueError(f"columns must be at least 1, got {columns}")
-    cells = [*images, *[None] * (-len(images) % columns)]
+    cells = [*flat_images(images), *[None] * (-len(images) % columns)]
     grid = [cells[start : start + columns] for start in range(0, len(cells), columns)]
     return _labelled(mosaic(grid, size=128), title=title, rows=[], columns=[], font=18)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+from monai_aggrgan.visualize.canvas import open_canvas
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Curve", "learning_curves"]
 
@@ -40,8 +43,8 @@ def learning_curves(
     names = list(dict.fromkeys(name for row in curves.values() for plot in row.values() for name in plot))
     if not names:
         raise ValueError("curves must hold at least one curve, got none")
-    figure = Figure(figsize=(WIDTH * len(columns) + 0.5, HEIGHT * len(curves) + 0.6), dpi=DPI, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    size = (WIDTH * len(columns) + 0.5, HEIGHT * len(curves) + 0.6)
+    figure, canvas = open_canvas(figsize=size, dpi=DPI, layout="constrained")
     grid = figure.subplots(len(curves), len(columns), squeeze=False)
     for axes_row, (row, plots) in zip(grid, curves.items(), strict=True):
         for axes, column in zip(axes_row, columns, strict=True):

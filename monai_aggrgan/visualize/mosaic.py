@@ -10,11 +10,10 @@ from textwrap import wrap
 from typing import Literal
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from numpy.typing import NDArray
 from torch import Tensor
+
+from monai_aggrgan.visualize.canvas import open_canvas
 
 __all__ = ["BORDER", "Text", "line_height", "lines_of", "mosaic", "paint", "width_of"]
 
@@ -43,10 +42,10 @@ def mosaic(grid: Sequence[Sequence[Tensor | None]], *, size: int, frame: float =
     None leaves a place empty. A line of grey `frame`, one pixel wide, runs around each place.
 
     Raises:
-        ValueError: when there is no image, or images differ in shape.
+        ValueError: when there is no image, images differ in shape, or are not (1, H, W).
     """
     shapes = {tuple(image.shape) for row in grid for image in row if image is not None}
-    if len(shapes) != 1:
+    if len(shapes) != 1 or len(min(shapes)) != 3 or min(shapes)[0] != 1:
         raise ValueError(f"a picture needs images of one shape (1, H, W), got {sorted(shapes) or 'no image'}")
     _, height, width = shapes.pop()
     scale = max(1, round(size / max(height, width)))
@@ -65,7 +64,10 @@ def lines_of(label: str, *, font: float, width: float) -> list[str]:
 
 def width_of(lines: Sequence[str], *, font: float) -> int:
     """Pixels that the longest of some lines needs."""
-    renderer = FigureCanvasAgg(Figure(dpi=DPI)).get_renderer()
+    _, canvas = open_canvas(dpi=DPI)
+    from matplotlib.font_manager import FontProperties
+
+    renderer = canvas.get_renderer()
     properties = FontProperties(size=font * 72 / DPI)
     return ceil(max((renderer.get_text_width_height_descent(line, properties, False)[0] for line in lines), default=0))
 
@@ -82,8 +84,7 @@ def paint(
     above, below, left, right = margins
     canvas = np.pad(tiles, ((above, below), (left, right)), constant_values=1)
     height, width = canvas.shape
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
-    agg = FigureCanvasAgg(figure)
+    figure, agg = open_canvas(figsize=(width / DPI, height / DPI), dpi=DPI)
     greys = np.rint(canvas.clip(0, 1) * 255).astype(np.uint8)
     figure.figimage(np.stack([greys] * 3, axis=-1), origin="upper")  # a colormap would be one grey off here and there
     for text in texts:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from textwrap import wrap
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+from monai_aggrgan.visualize.canvas import open_canvas
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["Look", "draw_values", "open_panels", "render", "share"]
 
@@ -48,7 +51,7 @@ def open_panels(names: Sequence[str]) -> tuple[Figure, list[Axes]]:
     columns = min(ROW, len(names))
     rows = math.ceil(len(names) / columns)
     width = min(WIDTH, columns * WIDEST.get(columns, WIDTH))
-    figure = Figure(figsize=(width, HEIGHT * rows + 0.9), dpi=DPI, layout="constrained")
+    figure, _ = open_canvas(figsize=(width, HEIGHT * rows + 0.9), dpi=DPI, layout="constrained")
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for axes in grid.flat[len(names) :]:
         axes.set_axis_off()
@@ -103,6 +106,8 @@ def render(
     Returns:
         The picture (height, width, 3).
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     ends = [share(row, column) for row in rows for column in ("value", "low", "high")]
     low, high = np.nanmin([*ends, level]), np.nanmax([*ends, level])
     handles: dict[str, Any] = {}

@@ -288,3 +288,27 @@ def test_other_shapes_are_refused():
         wasserstein_divergence_penalty(critic, images, images[:1], mix=draw(4, 1, 1, 1))
     with pytest.raises(ValueError, match=r"one number an image \(4, 1, 1, 1\), got shape \(1, 1, 1, 1\)"):
         wasserstein_divergence_penalty(critic, images, images, mix=draw(1, 1, 1, 1))
+
+
+@pytest.mark.parametrize("shape", [(9,), (3, 3), (1, 3, 3), (3, 1, 3, 1)])
+def test_penalties_do_not_depend_on_how_the_pixels_are_arranged(shape):
+    """The norm is over all pixels of an image: those of a row are those of a square or a cube."""
+    critic, real, fake = small_critic(), draw(4, 1, 9, seed=1), draw(4, 1, 9, seed=2)
+    rows = wasserstein_divergence_penalty(critic, real, fake, mix=draw(4, 1, 1, seed=3))
+    mix = draw(4, seed=3).view(4, 1, *(1,) * len(shape))
+    arranged = wasserstein_divergence_penalty(critic, real.view(4, 1, *shape), fake.view(4, 1, *shape), mix=mix)
+    torch.testing.assert_close(arranged, rows)
+    torch.testing.assert_close(r1_penalty(critic, real.view(4, 1, *shape), gamma=2), r1_penalty(critic, real, gamma=2))
+    with pytest.raises(ValueError, match=r"mix must be one number an image \(4, 1, 1\), got shape \(4, 1, 1, 1, 1"):
+        wasserstein_divergence_penalty(critic, real, fake, mix=draw(4, 1, 1, 1, 1))
+
+
+@pytest.mark.parametrize("spatial_dims", [1, 2, 3])
+def test_penalties_of_a_linear_critic_are_closed_forms_in_any_number_of_dimensions(spatial_dims):
+    shape = {1: (9,), 2: (3, 3), 3: (3, 3, 1)}[spatial_dims]
+    critic, real, fake = linear_critic(), draw(4, 1, *shape, seed=1), draw(4, 1, *shape, seed=2)
+    norm = critic[1].weight.norm().item()
+    mix = draw(4, 1, *(1,) * spatial_dims)
+    penalty = wasserstein_divergence_penalty(critic, real, fake, mix=mix)
+    assert penalty.item() == pytest.approx(2 * norm**6, rel=1e-5)
+    assert r1_penalty(critic, real, gamma=3.0).item() == pytest.approx(1.5 * norm**2, rel=1e-5)

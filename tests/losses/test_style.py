@@ -88,3 +88,18 @@ def test_losses_vanish_where_nothing_differs(loss):
         "variation": lambda: total_variation(torch.full((2, 1, 4, 5), 128.0, dtype=torch.float64)),
     }[loss]()
     torch.testing.assert_close(value, torch.zeros(2, dtype=torch.float64), rtol=0, atol=1e-28)
+
+
+@pytest.mark.parametrize("shape", [(7,), (4, 5), (3, 4, 5)])
+def test_losses_of_signals_and_volumes_are_those_of_the_equations(shape):
+    maps, others = (torch.rand(2, 3, *shape, generator=torch.Generator().manual_seed(i)) for i in range(2))
+    rows, other_rows = maps.flatten(2), others.flatten(2)
+    torch.testing.assert_close(gram_matrix(maps), torch.einsum("bip,bjp->bij", rows, rows))
+    torch.testing.assert_close(content_loss(maps, others), (rows - other_rows).square().sum((1, 2)) / 2)
+    size = rows.shape[2]
+    style = style_loss(maps, gram_matrix(others), style_map_size=size)
+    difference = gram_matrix(maps) - gram_matrix(others)
+    torch.testing.assert_close(style, difference.square().sum((1, 2)) / (4 * 9 * size**2))
+    image = maps[:, :1].double().numpy()
+    neighbours = sum((np.diff(image, axis=axis) ** 2).reshape(2, -1).sum(1) for axis in range(2, image.ndim))
+    torch.testing.assert_close(total_variation(maps[:, :1].double()), torch.from_numpy(neighbours))

@@ -147,3 +147,9 @@ def test_bad_input_is_refused():
         AlignedSSIM(torch.rand(2, 1, 16, 16), shortlist=0)
     with pytest.raises(ValueError, match="of one size"):
         AlignedSSIM(torch.rand(2, 1, 16, 16))(torch.rand(2, 1, 16, 17))
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 16), (2, 1, 16, 16, 16)])
+def test_signals_and_volumes_are_refused(shape):
+    with pytest.raises(ValueError, match=r"must be slices \(M, 1, H, W\) to be mirrored, got \(2, 1, 16"):
+        AlignedSSIM(torch.rand(shape))

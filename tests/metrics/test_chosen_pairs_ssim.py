@@ -87,3 +87,15 @@ def test_what_does_not_fit_is_refused():
         chosen_pairs_ssim(images[..., :8, :], images[..., :8, :], torch.zeros(3, 1, dtype=torch.long))
     with pytest.raises(ValueError, match=r"floating-point \(N, 1, H, W\)"):
         ShortlistSSIM(images[:, 0])
+
+
+@pytest.mark.parametrize("shape", [(150,), (12, 13, 14)])
+def test_chosen_pairs_of_signals_and_volumes_are_those_of_all_pairs(shape):
+    judged, references = (torch.rand(4, 1, *shape, generator=torch.Generator().manual_seed(i)) for i in range(2))
+    choices = torch.tensor([[0, 3], [1, 1], [2, 0], [3, 2]])
+    everything = AllPairsSSIM(references)(judged)
+    torch.testing.assert_close(chosen_pairs_ssim(judged, references, choices), everything.gather(1, choices))
+    shortlist = ShortlistSSIM(references, length=4)
+    scores, nearest = shortlist.nearest(judged, shortlist.shortlist(judged))
+    torch.testing.assert_close(scores, everything.amax(1))
+    assert nearest.tolist() == everything.argmax(1).tolist()

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from monai_aggrgan.metrics.crossed import crossed_estimate, deal_groups, holm
+from monai_aggrgan.metrics.crossed import Estimate, crossed_estimate, deal_groups, holm, without_exception
 
 
 def means(values: NDArray[np.float64], groups: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -190,3 +190,23 @@ def test_holm_rejects_what_the_step_down_test_rejects() -> None:
 def test_holm_by_hand_with_a_gap() -> None:
     assert holm([0.01, math.nan, 0.04, 0.03]) == pytest.approx([0.03, math.nan, 0.06, 0.06], nan_ok=True)
     assert holm([0.9, 0.8]) == [1.0, 1.0] and holm([]) == [] and holm([0.2]) == [0.2]
+
+
+@pytest.mark.parametrize("clusters", [1, 4, 40])
+def test_what_was_right_without_exception_has_clopper_and_pearsons_interval(clusters: int) -> None:
+    same = np.full((3, 9), 1.0)
+    all_right, none = crossed_estimate(same[:, 0], same), crossed_estimate(0 * same[:, 0], 0 * same)
+    for estimate, right in ((all_right, clusters), (none, 0)):
+        known = stats.binomtest(right, clusters).proportion_ci(0.95, method="exact")
+        found = without_exception(estimate, clusters)
+        assert found.interval == pytest.approx((right / clusters, known.low, known.high))
+        assert found.p is estimate.p and found.error == 0
+
+
+def test_what_varies_or_lies_between_keeps_its_interval() -> None:
+    half = np.full((3, 9), 0.5)
+    varied = Estimate(1.0, 0.9, 1.1, 0.01, 0.05, 4.0)
+    assert without_exception(varied, 7) is varied
+    assert math.isnan(without_exception(crossed_estimate(half[:, 0], half), 7).low)
+    with pytest.raises(ValueError, match="clusters must be at least 1, got 0"):
+        without_exception(varied, 0)

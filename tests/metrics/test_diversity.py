@@ -6,6 +6,7 @@ import torch
 from monai.data import MetaTensor
 from monai.metrics import MultiScaleSSIMMetric
 from PIL import Image
+from scipy.ndimage import gaussian_filter1d
 from scipy.stats import t as student_t
 from skimage.metrics import structural_similarity
 from torch import Tensor
@@ -227,3 +228,30 @@ def test_real_neighbouring_slices_are_different_images(shared):
     assert distinct_images(slices) == len(slices)
     noisy = (slices + 0.005 * noise_like(slices)).clamp(0, 1)
     assert distinct_images(torch.cat([slices, noisy])) == len(slices)
+
+
+def test_values_of_volumes_are_monais():
+    coarse = torch.rand(3, 1, 6, 6, 6, generator=torch.Generator().manual_seed(0))
+    volumes = torch.nn.functional.interpolate(coarse, (23, 24, 26), mode="trilinear")
+    found = ms_ssim_diversity(volumes)
+    weights = torch.tensor(SCALE_WEIGHTS[:2])
+    metric = MultiScaleSSIMMetric(3, data_range=1.0, weights=(weights / weights.sum()).tolist(), reduction="none")
+    expected = metric(volumes[found.pairs[:, 0]], volumes[found.pairs[:, 1]])[:, 0]
+    torch.testing.assert_close(found.values.float(), expected, rtol=0, atol=1e-5)
+    assert distinct_images(torch.cat([volumes, volumes[:1]])) == 3
+
+
+def test_values_of_signals_are_those_by_scikit_image_scale_by_scale():
+    coarse = torch.rand(2, 1, 9, generator=torch.Generator().manual_seed(0))
+    signals = torch.nn.functional.interpolate(coarse, 46, mode="linear")
+    x, y = signals.double().numpy()[:, 0]
+    weights, expected = np.array(SCALE_WEIGHTS[:3]) / sum(SCALE_WEIGHTS[:3]), 1.0
+    options = {"gaussian_weights": True, "use_sample_covariance": False, "data_range": 1.0, "full": True}
+    for scale, weight in enumerate(weights):
+        ssim = structural_similarity(x, y, **options)[1][5:-5]
+        if scale < 2:  # luminance counts at the coarsest scale only
+            mean_x, mean_y = (gaussian_filter1d(signal, 1.5, truncate=3.5)[5:-5] for signal in (x, y))
+            ssim = ssim * (mean_x**2 + mean_y**2 + 1e-4) / (2 * mean_x * mean_y + 1e-4)
+        expected *= ssim.mean() ** weight
+        x, y = (signal[: len(signal) // 2 * 2].reshape(-1, 2).mean(axis=1) for signal in (x, y))
+    assert ms_ssim_diversity(signals).values.tolist() == pytest.approx([expected], abs=2e-5)

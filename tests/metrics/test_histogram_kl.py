@@ -74,5 +74,14 @@ def test_metric_runs_in_an_ignite_engine():
     [((3, 7, 9), (3, 7, 9)), ((3, 2, 7, 9), (3, 2, 7, 9)), ((2, 1, 7, 9), (3, 1, 7, 9))],
 )
 def test_wrong_shapes_are_refused(judged, reference):
-    with pytest.raises(ValueError, match=r"must be \(B, 1, H, W\) alike"):
+    with pytest.raises(ValueError, match=r"must be \(B, 1, H, W\), .* alike"):
         histogram_kl_divergence(torch.zeros(judged), torch.zeros(reference))
+
+
+@pytest.mark.parametrize("shape", [(96,), (2, 6, 8)])
+def test_it_does_not_matter_how_the_pixels_are_arranged(shape):
+    judged, reference = (torch.rand(3, 1, 96, generator=torch.Generator().manual_seed(i)) for i in range(2))
+    as_slices = histogram_kl_divergence(judged.view(3, 1, 8, 12), reference.view(3, 1, 8, 12))
+    assert as_slices.min() > 0
+    arranged = histogram_kl_divergence(judged.view(3, 1, *shape), reference.view(3, 1, *shape))
+    assert torch.equal(arranged, as_slices)

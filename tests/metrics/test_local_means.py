@@ -6,7 +6,14 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from monai_aggrgan.metrics.local_means import FILTERS, fastest_filtering, full_precision, gaussian_band
+from monai_aggrgan.metrics.local_means import (
+    FILTERS,
+    check_window_fits,
+    fastest_filtering,
+    full_precision,
+    gaussian_band,
+    window_means,
+)
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3])
@@ -40,3 +47,27 @@ def test_turns_tf32_off_and_back_on():
         assert inside in ("ieee", matmul)
     finally:
         torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.parametrize("shape", [(29,), (13, 17), (12, 14, 13)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_signals_and_volumes_are_filtered_along_every_axis(shape, stride):
+    images = torch.rand(*shape, 32, generator=torch.Generator().manual_seed(0))
+    axes = tuple(range(len(shape)))
+    inner = (slice(5, -5, stride),) * len(shape)
+    expected = gaussian_filter(images.double().numpy(), 1.5, truncate=3.4, axes=axes)[inner] + 0.5
+    for filtering in FILTERS.values():
+        means = filtering(images.movedim(-1, 0), stride)(images, 0.5)
+        torch.testing.assert_close(means.double(), torch.from_numpy(expected.copy()), atol=1e-6, rtol=0)
+    if stride == 1:
+        means = window_means(images.movedim(-1, 0), [gaussian_band(side) for side in shape]).movedim(0, -1)
+        torch.testing.assert_close(means.double() + 0.5, torch.from_numpy(expected.copy()), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"), [((10,), "11 pixels, got 10"), ((12, 11, 7), "11x11x11 pixels, got 12x11x7")]
+)
+def test_images_smaller_than_the_window_are_refused(shape, told):
+    with pytest.raises(ValueError, match=f"^SSIM needs images of at least {told}$"):
+        check_window_fits(shape)
+    check_window_fits((11,) * len(shape))

@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from monai.metrics import SSIMMetric
+from skimage.metrics import structural_similarity
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -130,3 +132,42 @@ def test_best_matches_refuses_bad_options(options, message):
 def test_best_matches_refuses_to_search_for_nothing():
     with pytest.raises(ValueError, match="at least one image, got none"):
         best_matches(images(3, seed=0), images(2, seed=1)[:0])
+
+
+def smooth(count: int, shape: tuple[int, ...], *, seed: int) -> Tensor:
+    coarse = torch.rand(count, 1, *(4,) * len(shape), generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.interpolate(coarse, shape, mode="linear" if len(shape) == 1 else "trilinear")
+
+
+@pytest.mark.parametrize("shape", [(40,), (13, 15, 14)])
+@pytest.mark.parametrize("filtering", ["depthwise", "matrix"])
+def test_ssim_of_signals_and_volumes_is_scikit_images(filtering, shape):
+    judged, references = smooth(3, shape, seed=0), smooth(2, shape, seed=1)
+    found = AllPairsSSIM(references, filtering=filtering)(judged)
+    options = {"gaussian_weights": True, "use_sample_covariance": False, "data_range": 1.0, "full": True}
+    inner = (slice(5, -5),) * len(shape)
+    for row, one in zip(found.tolist(), judged.double().numpy()[:, 0], strict=True):
+        for score, other in zip(row, references.double().numpy()[:, 0], strict=True):
+            _, ssim = structural_similarity(one, other, **options)
+            assert score == pytest.approx(ssim[inner].mean(), abs=1e-5)
+
+
+def test_ssim_of_volumes_is_monais():
+    """But for its rounding: it is in float32 and 1.1e-5 off scikit-image's here."""
+    judged, references = smooth(3, (13, 15, 14), seed=0), smooth(2, (13, 15, 14), seed=1)
+    metric = SSIMMetric(spatial_dims=3, data_range=1.0, reduction="none")
+    expected = torch.cat([metric(judged, reference.expand_as(judged)) for reference in references], dim=1)
+    torch.testing.assert_close(pairwise_ssim(judged, references), expected, rtol=0, atol=5e-5)
+
+
+@pytest.mark.parametrize("shape", [(40,), (12, 13, 14)])
+@pytest.mark.parametrize("metric", ["ssim", "psnr"])
+def test_the_best_signals_and_volumes_of_a_pool_are_found(metric, shape):
+    pool, references = smooth(20, shape, seed=0), smooth(3, shape, seed=1)
+    matrix = MATRIX[metric](pool, references).T
+    indices, scores = best_matches(pool, references, metric=metric, count=2)
+    assert indices.tolist() == matrix.argsort(dim=1, descending=True, stable=True)[:, :2].tolist()
+    torch.testing.assert_close(scores, matrix.gather(1, indices))
+    mean_square = (pool[None] - references[:, None]).square().flatten(2).mean(2)
+    torch.testing.assert_close(MATRIX["psnr"](pool, references).T, -10 * mean_square.log10(), rtol=0, atol=1e-4)
+    assert best_matches(pool, pool[7:9], metric=metric)[0].tolist() == [[7], [8]]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine
@@ -71,8 +72,24 @@ def test_metric_runs_in_an_ignite_engine():
 
 @pytest.mark.parametrize(
     ("judged", "reference"),
-    [((3, 7, 9), (3, 7, 9)), ((3, 2, 7, 9), (3, 2, 7, 9)), ((2, 1, 7, 9), (3, 1, 7, 9)), ((3, 1, 7, 1), (3, 1, 7, 1))],
+    [
+        ((3, 7, 9), (3, 7, 9)),
+        ((3, 1, 1), (3, 1, 1)),
+        ((3, 2, 7, 9), (3, 2, 7, 9)),
+        ((2, 1, 7, 9), (3, 1, 7, 9)),
+        ((3, 1, 7, 1), (3, 1, 7, 1)),
+    ],
 )
 def test_wrong_shapes_are_refused(judged, reference):
-    with pytest.raises(ValueError, match=r"must be \(B, 1, H, W\) alike"):
+    with pytest.raises(ValueError, match=r"must be \(B, 1, H, W\), .* alike"):
         sharpness_difference(torch.zeros(judged), torch.zeros(reference))
+
+
+@pytest.mark.parametrize("shape", [(9,), (7, 9), (4, 5, 6)])
+def test_the_backward_difference_is_the_sum_of_those_along_each_axis(shape):
+    judged, reference = (torch.rand(3, 1, *shape, generator=torch.Generator().manual_seed(i)) for i in range(2))
+    change = (judged - reference).double().numpy()[:, 0]
+    inner = (slice(None), *[slice(1, None)] * len(shape))
+    gradient = sum((change - np.roll(change, 1, axis))[inner] for axis in range(1, change.ndim))
+    expected = -10 * np.log10(np.abs(gradient).reshape(3, -1).mean(axis=1))
+    assert sharpness_difference(judged, reference).tolist() == pytest.approx(expected.tolist(), abs=1e-4)

@@ -60,3 +60,20 @@ def test_different_image_sizes_are_refused():
 def test_other_latents_are_refused(shape):
     with pytest.raises(ValueError, match=r"latent must be \(B, 7\), got shape"):
         small_ensemble()(torch.randn(shape))
+
+
+@pytest.mark.parametrize("spatial_dims", [1, 3])
+def test_generators_of_signals_and_cubes(spatial_dims):
+    generators = {
+        "wgan_div": WGANDivGenerator(image_size=16, hidden=(8,), latent_size=7, spatial_dims=spatial_dims),
+        "dcgan1": DCGAN1Generator(image_size=16, base_width=2, latent_size=5, spatial_dims=spatial_dims),
+    }
+    ensemble = GeneratorEnsemble(generators)
+    assert ensemble.spatial_dims == spatial_dims
+    assert ensemble(torch.randn(3, 7)).shape == (3, 2, 1, *(16,) * spatial_dims)
+
+
+def test_generators_of_different_dimensions_are_refused():
+    generators = {name: WGANDivGenerator(image_size=8, hidden=(), spatial_dims=n) for name, n in (("a", 1), ("b", 2))}
+    with pytest.raises(ValueError, match=r"must be all of the same spatial_dims, got {'a': 1, 'b': 2}"):
+        GeneratorEnsemble(generators)

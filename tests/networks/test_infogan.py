@@ -155,3 +155,13 @@ def test_codes_that_cannot_be_are_refused():
 def test_images_of_another_size_are_refused():
     with pytest.raises(ValueError, match=r"must be \(B, 1, 16, 16\), got shape \(2, 1, 32, 32\)"):
         small_critic()(torch.rand(2, 1, 32, 32), with_codes=True)
+
+
+@pytest.mark.parametrize("spatial_dims", [1, 3])
+def test_signals_and_cubes(spatial_dims):
+    options = {"image_size": 16, "base_width": 2, "categories": 4, "continuous": 2, "spatial_dims": spatial_dims}
+    images = InfoGANGenerator(latent_size=9, **options)(normal(2, 9))
+    assert images.shape == (2, 1, *(16,) * spatial_dims)
+    logits, guess = InfoGANCritic(spectral_norm=True, normalization="none", **options)(images, with_codes=True)
+    assert (logits.shape, guess.shape) == ((2, 1), (2, 6))
+    guess.sum().backward()

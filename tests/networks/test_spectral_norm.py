@@ -21,11 +21,12 @@ CRITICS = [
     partial(WGANDivCritic, image_size=16, hidden=(12, 6)),
     partial(InfoGANCritic, image_size=16, base_width=4, normalization="layer"),
 ]
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 IMAGES = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
 def layers(network: nn.Module) -> list[nn.Module]:
-    return [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
+    return [module for module in network.modules() if isinstance(module, (*CONVOLUTIONS, nn.Linear))]
 
 
 def largest_singular_value(weight: Tensor) -> float:
@@ -168,3 +169,12 @@ def test_only_convolutions_and_linear_layers_are_normalised():
     critic = DCGAN2Discriminator(image_size=16, base_width=4, spectral_norm=True)
     normalised = [module for module in critic.modules() if parametrize.is_parametrized(module)]
     assert normalised == layers(critic)
+
+
+@pytest.mark.parametrize("spatial_dims", [1, 2, 3])
+def test_every_convolution_is_normalised_in_any_number_of_dimensions(spatial_dims):
+    critic = InfoGANCritic(image_size=16, base_width=2, spectral_norm=True, spatial_dims=spatial_dims)
+    for _ in range(300):
+        [layer.weight for layer in layers(critic)]  # each a power iteration
+    assert len(layers(critic)) == 5 and all(parametrize.is_parametrized(layer) for layer in layers(critic))
+    assert [largest_singular_value(weight) for weight in weights_as_used(critic)] == pytest.approx([1] * 5, abs=0.05)

@@ -89,3 +89,24 @@ def test_images_are_float32_under_autocast():
 def test_other_image_sizes_are_refused(build):
     with pytest.raises(ValueError, match="image_size must be at least 1, got 0"):
         build(image_size=0)
+
+
+@pytest.mark.parametrize("spatial_dims", [1, 3])
+def test_signals_and_cubes(spatial_dims):
+    options = {"image_size": 6, "spatial_dims": spatial_dims}
+    generator = WGANDivGenerator(hidden=(8,), latent_size=5, **options)
+    images = generator(torch.randn(2, 5))
+    assert images.shape == (2, 1, *(6,) * spatial_dims)
+    assert WGANDivCritic(hidden=(8,), **options)(images).shape == (2, 1)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 144), (2, 1, 9, 16), (2, 1, 12, 12, 1), (2, 3, 12, 12)])
+def test_images_of_another_shape_are_refused_even_with_as_many_pixels(shape):
+    with pytest.raises(ValueError, match=r"must be \(B, 1, 12, 12\), got shape \(2, "):
+        small_critic()(torch.rand(shape))
+
+
+@pytest.mark.parametrize("build", [WGANDivGenerator, WGANDivCritic])
+def test_other_dimensions_are_refused(build):
+    with pytest.raises(ValueError, match="spatial_dims must be 1, 2 or 3, got 0"):
+        build(image_size=16, spatial_dims=0)

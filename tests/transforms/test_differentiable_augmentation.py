@@ -33,7 +33,7 @@ def certain(monkeypatch: pytest.MonkeyPatch, amounts: dict[str, float], **option
     """An augmentation that does to every image what is said, in [-1, 1] for each operation."""
     augment = DifferentiableAugmentation(**options)
     column = torch.tensor([amounts.get(name, 0.0) for name in OPERATIONS])[:, None]
-    monkeypatch.setattr(augment, "_amounts", lambda count, random: column.expand(-1, count))
+    monkeypatch.setattr(augment, "_amounts", lambda spatial_dims, count, random: column.expand(-1, count))
     return augment
 
 
@@ -146,7 +146,7 @@ def test_each_operation_is_drawn_with_its_probability(p):
 
 
 def test_operations_and_images_are_drawn_one_by_one():
-    amounts = DifferentiableAugmentation(p=0.5)._amounts(4000, seeded())
+    amounts = DifferentiableAugmentation(p=0.5)._amounts(2, 4000, seeded())
     drawn = torch.cat([(amounts != 0).float(), amounts.roll(1, 1)])
     correlation = torch.corrcoef(drawn) - torch.eye(12)
     assert correlation.abs().max() < 0.06
@@ -254,9 +254,9 @@ def test_adaptation_resumes_from_the_state():
     assert second.p == whole.p != first.p and second.certainty == whole.certainty
 
 
-@pytest.mark.parametrize("shape", [(1, 16, 16), (2, 3, 16, 16)])
+@pytest.mark.parametrize("shape", [(1, 16), (2, 16, 16), (2, 3, 16, 16), (2, 1, 4, 4, 4, 4)])
 def test_other_shapes_are_refused(shape):
-    with pytest.raises(ValueError, match=r"must be \(B, 1, H, W\), got shape"):
+    with pytest.raises(ValueError, match=r"must be \(B, 1, H, W\), .*, got shape"):
         DifferentiableAugmentation()(torch.zeros(shape), seeded())
 
 
@@ -295,3 +295,42 @@ def test_on_cuda_a_recorded_call_draws_anew_and_follows_the_probability():
     augment.p.zero_()
     graph.replay()
     assert torch.equal(recorded, images)
+
+
+@pytest.mark.parametrize("background", [0.0, 0.3])
+def test_a_volume_is_flipped_enlarged_and_moved_as_by_grid_sample(monkeypatch, background):
+    """The first axis flipped; enlarged about the centre; moved by 2 of 8 planes, -2 of 16 rows and 3 of 12 columns."""
+    augment = DifferentiableAugmentation(vertical_flip=True, translation=0.25, zoom=0.5, background=background)
+    amounts = torch.tensor([1.0, 1, -1, 1, -0.5, 1, 0.7, 0])[:, None]  # flips and shifts of the last axis first
+    monkeypatch.setattr(augment, "_amounts", lambda spatial_dims, count, random: amounts.expand(-1, count))
+    volumes = torch.rand(2, 1, 8, 16, 12, generator=seeded(), dtype=torch.float64)
+    size = 1.5**0.7
+    move = torch.eye(4, dtype=torch.float64)
+    move[:3, 3] = torch.tensor([-2 * 3 / 12, 2 * 2 / 16, -2 * 2 / 8], dtype=torch.float64)
+    enlarge = torch.tensor([1 / size, 1 / size, -1 / size, 1], dtype=torch.float64).diag()
+    grid = F.affine_grid((enlarge @ move)[None, :3].expand(2, -1, -1), [2, 1, 8, 16, 12], align_corners=False)
+    expected = F.grid_sample(volumes - background, grid, align_corners=False) + background
+    torch.testing.assert_close(augment(volumes, seeded()), expected, rtol=0, atol=1e-6)
+
+
+def test_a_signal_is_augmented_as_each_row_of_a_slice_of_equal_rows():
+    options = {"p": 0.7, "target": None, "background": 0.3, "translation": 0.25}
+    amounts = DifferentiableAugmentation(**options)._amounts(1, 5, seeded())
+    augment = DifferentiableAugmentation(**options)
+    augment._amounts = lambda dims, count, random: (
+        amounts if dims == 1 else torch.stack([amounts[0], 0 * amounts[0], amounts[1], 0 * amounts[0], *amounts[2:]])
+    )
+    signals = torch.rand(5, 1, 12, generator=seeded(1))
+    in_a_slice = augment(signals[:, :, None].expand(-1, -1, 33, -1).contiguous(), seeded())
+    torch.testing.assert_close(augment(signals, seeded()), in_a_slice[:, :, 16])
+
+
+@pytest.mark.parametrize("shape", [(64, 1, 12), (64, 1, 6, 5, 4)])
+def test_signals_and_volumes_stay_in_range_and_change(shape):
+    images = torch.rand(shape, generator=seeded(), requires_grad=True)
+    augmented = DifferentiableAugmentation(p=0.8, vertical_flip=True)(images, seeded())
+    assert augmented.shape == shape and augmented.min() >= 0 and augmented.max() <= 1
+    assert not torch.equal(augmented, images)
+    assert torch.equal(DifferentiableAugmentation()(images, seeded()), images)
+    augmented.sum().backward()
+    assert images.grad.isfinite().all() and images.grad.any()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -109,5 +111,36 @@ def test_it_is_a_plain_tensor_in_range_decided_by_the_seed_alone(kind, image):
 def test_a_wrong_kind_or_shape_is_refused(image):
     with pytest.raises(ValueError, match="turn"):
         flip_shift_zoom(image, "turn", 0)
-    with pytest.raises(ValueError, match=r"image must be \(1, H, W\), got shape \(32, 40\)"):
+    with pytest.raises(ValueError, match=r"image must be \(1, H, W\) or \(1, D, H, W\), got shape \(32, 40\)"):
         flip_shift_zoom(image[0], "flip", 0)
+
+
+def test_a_volume_is_changed_along_every_axis_it_has():
+    volume = torch.rand(1, 11, 12, 13, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(flip_shift_zoom(volume, "flip", 0), volume.flip(-1))
+    shifted = [flip_shift_zoom(volume, "shift", seed) for seed in range(8)]
+    moves = [
+        next(
+            move
+            for move in product((-1, 0, 1), repeat=3)
+            if torch.equal(volume.roll(move, (1, 2, 3))[:, 1:-1, 1:-1, 1:-1], moved[:, 1:-1, 1:-1, 1:-1])
+        )
+        for moved in shifted
+    ]
+    assert all(any(move) for move in moves) and all(any(move[axis] for move in moves) for axis in range(3))
+
+
+def test_a_zoom_of_a_volume_scales_all_axes_alike():
+    places = torch.stack(torch.meshgrid(*[torch.linspace(-1, 1, 21)] * 3, indexing="ij"))
+    ball = (places.square().sum(0) < 0.5).float()[None]
+    zoomed = flip_shift_zoom(ball, "zoom", 1)
+    assert not torch.equal(zoomed, ball)
+    for order in ((0, 2, 1, 3), (0, 3, 2, 1)):
+        torch.testing.assert_close(zoomed, zoomed.permute(order), rtol=0, atol=1e-5)
+    size = (zoomed.sum() / ball.sum()).item() ** (1 / 3)
+    assert 0.02 < abs(size - 1) < 0.12
+
+
+def test_a_signal_is_refused():
+    with pytest.raises(ValueError, match=r"image must be \(1, H, W\) or \(1, D, H, W\), got shape \(1, 32\)"):
+        flip_shift_zoom(torch.rand(1, 32), "shift", 0)

@@ -96,3 +96,20 @@ def test_pictures_that_cannot_be_made_are_refused() -> None:
         contact_sheet(flat(10), columns=0)
     with pytest.raises(ValueError, match="one shape"):
         method_figure({"a": {"DCGAN-1": flat(10)[0], ORIGINAL: flat(10)[0, :, :16]}})
+
+
+def test_contact_sheet_shows_the_middle_slices_of_volumes_and_the_curves_of_signals() -> None:
+    volumes = torch.rand(3, 1, 5, 16, 16)
+    assert np.array_equal(contact_sheet(volumes), contact_sheet(volumes[:, :, 2]))
+    signals = torch.tensor([[[0.0, 0.25, 0.5, 1.0]]])
+    drawn = torch.tensor([[0.0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 1, 1], [0, 1, 1, 1]])
+    assert np.array_equal(contact_sheet(signals), contact_sheet(drawn[None, None]))
+    with pytest.raises(ValueError, match=r"images must be \(N, 1, H, W\), .*, got shape \(3, 16\)"):
+        contact_sheet(torch.rand(3, 16))
+
+
+@pytest.mark.parametrize("shape", [(1, 16), (1, 4, 16, 16), (2, 16, 16)])
+def test_other_figures_are_of_images(shape) -> None:
+    for draw in (lambda image: method_figure({"a": {"b": image}}), lambda image: labelled_rows([("a", [image])])):
+        with pytest.raises(ValueError, match=r"images of one shape \(1, H, W\), got \[\("):
+            draw(torch.rand(shape))
