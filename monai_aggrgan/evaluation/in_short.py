@@ -47,7 +47,7 @@ def in_short(tables: Mapping[str, Records], *, labels: Mapping[str, str]) -> lis
         _copying(audit, labels),
         likeness(distribution, labels),
         variety(distribution, labels),
-        usefulness(tables.get("verdicts")),
+        usefulness(tables.get("verdicts"), audit=audit),
         similarity(table1, tables.get("pairings", ()), labels),
         merging(tables.get("ablation", ())),
         _claims(tables.get("claims", ()), classes=list(dict.fromkeys(record["Category"] for record in table1))),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monai_aggrgan.evaluation.conditions import MINORITY, PATIENT, SLICE
+from monai_aggrgan.evaluation.in_short_utility import beside_audit
 from monai_aggrgan.evaluation.report_blocks import (
     Block,
     Bullets,
@@ -70,7 +71,8 @@ def utility_blocks(read: Mapping[str, Records], *, facts: Mapping[str, Any]) -> 
     """The verdicts, figures, Table 5, differences, the minority experiment and how it was done; nothing without rows.
 
     Args:
-        read: rows of utility.csv, comparisons.csv, verdicts.csv and table5.csv by the name without `.csv`.
+        read: rows of utility.csv, comparisons.csv, verdicts.csv and table5.csv by the name without `.csv`; and of
+            audit.csv, where it is there.
         facts: of the report; read are `utility`, what utility.json holds, and `utility_figures`.
     """
     rows, differences, utility = read["utility"], read["comparisons"], facts["utility"]
@@ -79,6 +81,8 @@ def utility_blocks(read: Mapping[str, Records], *, facts: Mapping[str, Any]) -> 
     pictures = {_stem(item["path"]): item for item in facts["utility_figures"]}
     verdicts = [(MARK_OF.get(row["verdict"], "open"), row["label"], _untold(row)) for row in read["verdicts"]]
     blocks: list[Block] = [Findings(verdicts)] if verdicts else []
+    if beside := beside_audit(read["verdicts"], read.get("audit", ())):
+        blocks.append(Note(beside))
     blocks.append(Paragraph(lead_words(utility)))
     if not utility.get("patients_known", True):
         blocks.append(Note(UNKNOWN_NOTE))
@@ -147,7 +151,7 @@ def _minority(
 
 
 def _minority_of(row: Mapping[str, str]) -> str:
-    return {"real": "few real alone", "all": "all real"}.get(row["arm"]) or f"few {condition_words(row)}"
+    return "all real" if row["arm"] == "all" else condition_words(row)
 
 
 def _differences(rows: Records, *, part: str, label: str) -> list[Block]:

@@ -46,11 +46,13 @@ UNSEEN = (
 INTERVALS = (
     "Intervals (95 %) and p-values cover other trainings (the variance over seeds) and other test patients (a jackknife"
     " over groups of them). They do not cover other generators or another split. Holm: p-values are corrected for the"
-    " number of comparisons of their kind (cases, numbers of images, few images), over all classifiers."
+    " number of comparisons of their kind (cases, numbers of images, few images), over all classifiers. Where all"
+    " trainings are right on every image, or on none, the interval is Clopper and Pearson's over test patients."
 )
 VERDICT = (
     "“Helps” or “harms”: balanced accuracy of case 3b differs from that of 3a, split by patient, with a corrected"
-    " p-value below 0.05. “Cannot tell” is no evidence that there is no difference: see its interval."
+    " p-value below 0.05. No verdict is given on fewer than five trainings each, nor where the intervals of both reach"
+    " what guessing gives. “Cannot tell” is no evidence that there is no difference: see its interval."
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from monai_aggrgan.evaluation.conditions import MINORITY, SLICE
 from monai_aggrgan.evaluation.report_blocks import Cell, Column, Row, Table
+from monai_aggrgan.evaluation.utility_verdicts import NOT_SMALL
 from monai_aggrgan.evaluation.utility_words import (
     MARK_OF,
     PROTOCOLS,
@@ -95,4 +96,10 @@ def _difference(row: Record, measured: bool) -> Row:
     cells = [Cell(measure_words(row["metric"]))] if measured else []
     cells += [Cell(points(row["difference"], sign=True), ends(row, sign=True))]
     cells += [Cell(probability(row["p"])), Cell(probability(row["p_holm"]))]
-    return Row(heading, [*cells, Cell(row["verdict"], mark=MARK_OF.get(row["verdict"], "open"))])
+    return Row(heading, [*cells, Cell(row["verdict"], _reason(row), mark=MARK_OF.get(row["verdict"], "open"))])
+
+
+def _reason(row: Record) -> str:
+    """Why there is no verdict, where the column of p does not tell it."""
+    reason = row.get("reason", "")
+    return f"({reason})" if reason and reason != NOT_SMALL else ""

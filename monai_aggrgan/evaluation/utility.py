@@ -91,6 +91,10 @@ def write_utility(
 
 
 def _told_apart(labels: Mapping[str, str]) -> dict[str, str]:
-    """The same labels, with the classifier's name behind those that several have: columns are called by them."""
+    """The same labels, the classifier's name behind those that several have or columns of Table 5 have already."""
     shared = Counter(labels.values())
-    return {name: f"{label} ({name})" if shared[label] > 1 else label for name, label in labels.items()}
+    taken = {"Category", "Method", "n"} | {f"{label} {end}" for label in labels.values() for end in ("low", "high")}
+    return {
+        name: f"{label} ({name})" if shared[label] > 1 or label in taken or label.endswith("(paper)") else label
+        for name, label in labels.items()
+    }

@@ -12,7 +12,15 @@ from monai_aggrgan.evaluation.conditions import SLICE, Condition
 from monai_aggrgan.evaluation.utility_facts import Entry, ImageFacts, Indices, Minority, Plan
 from monai_aggrgan.exceptions import InputError
 
-__all__ = ["enough", "refuse_empty", "refuse_few_classes", "refuse_taken_away", "refuse_test_patients"]
+__all__ = ["TooFewImages", "enough", "refuse_empty", "refuse_few_classes", "refuse_taken_away", "refuse_test_patients"]
+
+
+class TooFewImages(InputError):
+    """A class has no image left for a part of a training; `reason` says so without advice."""
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(f"{reason}; {advice}.")
+        self.reason = reason
 
 
 def refuse_few_classes(classes: Sequence[str]) -> None:
@@ -75,7 +83,7 @@ def refuse_empty(
     """Refuse a plan that leaves a class without an image to train, validate or test with.
 
     Raises:
-        InputError: naming the smallest such class, what it has and what can be done.
+        TooFewImages: naming the smallest such class, what it has and what can be done.
     """
     everything = Counter(real.labels.tolist())
     empty = [
@@ -85,10 +93,13 @@ def refuse_empty(
     ]
     if empty:
         _, label, part = min(empty)
-        raise InputError(
+        raise TooFewImages(
             f"Class '{classes[label]}' is too small for the split by {_by(condition)}: with"
-            f" {_counts(real, synthetic, label)} it has none left for {part}; add images (and patients) to it, prepare"
-            " with another --held_out_fraction or --seed, or leave it out with --classes."
+            f" {_counts(real, synthetic, label)} it has none left for {part}",
+            "give more synthetic images of it, made from more patients (--references, or another --synthetic_dir)"
+            if "synthetic" in part
+            else "add images (and patients) to it, prepare with another --held_out_fraction or --seed, or leave it out"
+            " with --classes",
         )
 
 

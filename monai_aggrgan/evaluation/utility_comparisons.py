@@ -9,12 +9,12 @@ from typing import NamedTuple
 from monai_aggrgan.evaluation.classification import BALANCED, recall_of
 from monai_aggrgan.evaluation.conditions import ARMS, MINORITY, PATIENT, Condition
 from monai_aggrgan.evaluation.utility_runs import JudgedRuns
+from monai_aggrgan.evaluation.utility_verdicts import NOT_SMALL, Verdict, verdict_of
 from monai_aggrgan.evaluation.utility_words import condition_words, ends, points, probability
 from monai_aggrgan.metrics.crossed import Estimate, holm
 
-__all__ = ["ALPHA", "Question", "comparison_rows", "questions", "verdict_rows"]
+__all__ = ["Question", "comparison_rows", "questions", "verdict_rows"]
 
-ALPHA = 0.05
 HELP = ("cases", "3b - 3a")
 BESIDE = ("cases", "3b - 3c")
 VERDICTS = {"better": "helps", "worse": "harms"}
@@ -65,6 +65,8 @@ def comparison_rows(
 ) -> list[dict[str, str]]:
     """Rows of comparisons.csv: a difference `first` - `second` each, p-values corrected within each part.
 
+    Intervals end at -1 and 1, beyond which no difference of shares lies.
+
     Args:
         judged: all runs.
         labels: what tables call each classifier, by its name.
@@ -86,16 +88,19 @@ def comparison_rows(
         places = [place for place, (_, question, _) in enumerate(found) if question.part == part]
         adjusted |= dict(zip(places, holm([found[place][2].p for place in places]), strict=True))
     return [
-        _row(name, labels[name], question, difference, adjusted[place])
+        _row(name, labels[name], question, difference, adjusted[place], judged)
         for place, (name, question, difference) in enumerate(found)
     ]
 
 
-def _row(name: str, label: str, question: Question, difference: Estimate, adjusted: float) -> dict[str, str]:
+def _row(
+    name: str, label: str, question: Question, difference: Estimate, adjusted: float, judged: JudgedRuns
+) -> dict[str, str]:
     first, second = (
-        condition_words({"arm": condition.arm, "count": str(condition.count)})
+        condition_words({"protocol": condition.protocol, "arm": condition.arm, "count": str(condition.count)})
         for condition in (question.first, question.second)
     )
+    verdict = verdict_of(judged, name, (question.first, question.second), difference, adjusted)
     return {
         "classifier": name,
         "label": label,
@@ -106,11 +111,11 @@ def _row(name: str, label: str, question: Question, difference: Estimate, adjust
         "second": second,
         "metric": question.metric,
         "difference": _text(difference.mean),
-        "low": _text(difference.low),
-        "high": _text(difference.high),
+        "low": _text(max(difference.low, -1.0)),
+        "high": _text(min(difference.high, 1.0)),
         "p": _text(difference.p),
         "p_holm": _text(adjusted),
-        "verdict": _verdict(difference.mean, adjusted),
+        **verdict._asdict(),
     }
 
 
@@ -118,23 +123,17 @@ def _text(value: float) -> str:
     return f"{value:.6f}" if math.isfinite(value) else ""
 
 
-def _verdict(difference: float, p: float) -> str:
-    if not p < ALPHA:  # nor where it is NaN
-        return "cannot tell"
-    return "better" if difference > 0 else "worse"
-
-
 def verdict_rows(
     judged: JudgedRuns, comparisons: Sequence[Mapping[str, str]], *, labels: Mapping[str, str], base: int
 ) -> list[dict[str, str]]:
-    """Rows of verdicts.csv: for each classifier whether synthetic images help it, and a sentence."""
+    """Rows of verdicts.csv: whether synthetic images help each classifier, why that cannot be told, a sentence."""
     rows = []
     for name, label in labels.items():
         asked = {(row["part"], row["question"]): row for row in comparisons if row["classifier"] == name}
         if HELP in asked:
-            verdict = VERDICTS.get(asked[HELP]["verdict"], "cannot tell")
+            verdict = Verdict(VERDICTS.get(asked[HELP]["verdict"], "cannot tell"), asked[HELP]["reason"])
             sentence = _sentence(judged, name, label, verdict, asked, base=base)
-            rows.append({"classifier": name, "label": label, "verdict": verdict, "sentence": sentence})
+            rows.append({"classifier": name, "label": label, **verdict._asdict(), "sentence": sentence})
     return rows
 
 
@@ -142,7 +141,7 @@ def _sentence(
     judged: JudgedRuns,
     name: str,
     label: str,
-    verdict: str,
+    verdict: Verdict,
     asked: Mapping[tuple[str, str], Mapping[str, str]],
     *,
     base: int,
@@ -152,13 +151,18 @@ def _sentence(
     on = f"{trainings} training{'' if trainings == 1 else 's'} each, {images} test images"
     sure = f"p {probability(help_['p_holm'])} after Holm; {on}" if help_["p_holm"] else on
     sentence = (
-        f"{label}: {WORDS[verdict].format(count=base)}: balanced accuracy {_change(help_)} over real images alone"
-        f" ({sure})."
+        f"{label}: {WORDS[verdict.verdict].format(count=base)}{_because(verdict.reason)}: balanced accuracy"
+        f" {_change(help_)} over real images alone ({sure})."
     )
     if BESIDE not in asked:
         return sentence
     beside = asked[BESIDE]
     return f"{sentence} Beside as many flips, shifts and zooms: {_change(beside)}, {beside['verdict']}."
+
+
+def _because(reason: str) -> str:
+    """What p does not tell already."""
+    return "" if reason in ("", NOT_SMALL) else f" ({reason})"
 
 
 def _change(row: Mapping[str, str]) -> str:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from monai_aggrgan.evaluation.classification import Predictions, scores
+from monai_aggrgan.evaluation.classification import BALANCED, Predictions, recall_of, scores
 from monai_aggrgan.evaluation.conditions import Condition
-from monai_aggrgan.metrics.crossed import Estimate, crossed_estimate, deal_groups
+from monai_aggrgan.metrics.crossed import Estimate, crossed_estimate, deal_groups, without_exception
 from monai_aggrgan.metrics.resampling import clusters_of
 
 __all__ = ["JudgedRuns", "Run"]
@@ -76,8 +76,13 @@ class JudgedRuns:
         return None if "" in found else len(found)
 
     def estimate(self, classifier: str, condition: Condition, test: str, metric: str) -> Estimate:
-        """A measure's mean over the trainings."""
-        return crossed_estimate(*self._scores_of(classifier, condition, test)[metric])
+        """A measure's mean over the trainings.
+
+        Where all or none of the answers are right in every training, see `without_exception`.
+        """
+        found = crossed_estimate(*self._scores_of(classifier, condition, test)[metric])
+        patients = self._fewest_patients(classifier, condition, test, metric)
+        return found if patients is None else without_exception(found, patients)
 
     def difference(self, classifier: str, first: Condition, second: Condition, metric: str) -> Estimate:
         """`first` minus `second`, training by training of one seed, on the same real test images.
@@ -93,6 +98,18 @@ class JudgedRuns:
                 raise ValueError(f"{first} and {second} were tested on other images with seed {seed}")
         ours, theirs = (self._scores_of(classifier, condition, "real")[metric] for condition in (first, second))
         return crossed_estimate(ours[0] - theirs[0], ours[1] - theirs[1])
+
+    def _fewest_patients(self, classifier: str, condition: Condition, test: str, metric: str) -> int | None:
+        """Test patients on which a share of right answers rests: of its class, or of the class with the fewest."""
+        labels = {recall_of(name): {label} for label, name in enumerate(self.classes)}
+        labels |= {name: {*range(len(self.classes))} for name in ("accuracy", BALANCED)}
+        if metric not in labels:
+            return None
+        first = self._runs[classifier, condition, test]
+        one = first[min(first)]
+        clusters = clusters_of(one.patients)
+        counts = [len({*clusters[one.labels == label].tolist()}) for label in labels[metric]]
+        return min((count for count in counts if count), default=None)
 
     def _scores_of(self, classifier: str, condition: Condition, test: str) -> Scores:
         key = (classifier, condition, test)

@@ -45,10 +45,11 @@ def case_words(case: str) -> str:
 
 
 def condition_words(row: Mapping[str, str]) -> str:
-    """What a row's classifiers were trained on, `real + 300 synthetic`."""
+    """What a row's classifiers were trained on, `real + 300 synthetic`; `few real ...` where one class has few."""
+    few = "few " if row.get("protocol") == MINORITY else ""
     if row["arm"] in ADDED:
-        return f"real + {row['count']} {ADDED[row['arm']]}"
-    return ALONE.get(row["arm"], row["arm"])
+        return f"{few}real + {row['count']} {ADDED[row['arm']]}"
+    return few + ALONE.get(row["arm"], row["arm"])
 
 
 def points(text: str, *, sign: bool = False) -> str:

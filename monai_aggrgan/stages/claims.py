@@ -19,6 +19,8 @@ __all__ = ["Claims", "CommonError", "locked"]
 logger = logging.getLogger(__name__)
 
 LONGEST_PAUSE = 1.0
+SHOWN = 3
+"""So many failed tasks are told one by one; of more, the first, and how many."""
 DEATHS = 2
 """So many ranks may die of a task before it counts as failed: it would take them all."""
 
@@ -54,7 +56,7 @@ class Claims:
             again: do those, too, that an earlier run has finished.
 
         Raises:
-            CommonError: naming each task that failed, on which rank and why.
+            CommonError: naming each task that failed, on which rank and why; of more than three the first alone.
             TrainingDiverged: the same, where this process is alone.
         """
         left, pause = list(tasks), 0.05
@@ -96,16 +98,19 @@ class Claims:
             if self.alone and not isinstance(error, TrainingDiverged):
                 raise
             known = isinstance(error, AggrganError)
-            logger.error("%s failed, the other tasks go on", task.name, exc_info=None if known else error)
-            return str(error) if known else f"{type(error).__name__}: {said_by(error)}"
+            told = str(error) if known else f"{type(error).__name__}: {said_by(error)}"
+            logger.error("%s failed (%s), the other tasks go on", task.name, told, exc_info=None if known else error)
+            return told
         return ""
 
     def _tell_failures(self, tasks: Sequence[Task]) -> None:
         ends = [(task, self._end_of(task) or {}) for task in tasks]
         failed = [(task, end) for task, end in ends if end.get("failure")]
         if failed:
-            told = [self._sentence(task, end) for task, end in failed]
+            shown = failed if len(failed) <= SHOWN else failed[:1]
+            told = [self._sentence(task, end) for task, end in shown]
             others = len(tasks) - len(failed)
+            told += [f"So did {len(failed) - 1} more; the log names each."] if len(failed) > SHOWN else []
             told += [f"The other {others} of {len(tasks)} tasks are finished."] if others else []
             raise (TrainingDiverged if self.alone else CommonError)(" ".join(told))
 

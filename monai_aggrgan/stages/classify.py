@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
 from functools import cache, partial
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,10 @@ from monai_aggrgan.exceptions import AggrganError, InputError, StorageFailed, sa
 from monai_aggrgan.stages.minority import kept_ids
 from monai_aggrgan.stages.real_images import facts_of
 from monai_aggrgan.stages.settings import StudySettings
+from monai_aggrgan.stages.synthetic_sets import read_synthetic
 from monai_aggrgan.stages.task import Task, digest_of, write_json
 from monai_aggrgan.stages.train import chosen_by_held_out
+from monai_aggrgan.stages.training_count import TrainingCount
 from monai_aggrgan.stages.utility_data import (
     UtilityData,
     base_count,
@@ -62,19 +65,27 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
         (condition, sources_of(settings, condition), _images(settings, condition))
         for condition in conditions_of(settings)
     ]
-    for classifier in settings.classifiers:
+    count = TrainingCount()
+    for classifier, seed in product(settings.classifiers, range(settings.classifier_seeds)):
         deciding = _deciding(settings, classifier)
-        for seed in range(settings.classifier_seeds):
-            for condition, sources, images in of_conditions:
-                yield Task(
-                    name=f"classify by {classifier}: {_words(condition)}, seed {seed}",
-                    folder=folder_of(settings, classifier, condition, seed),
-                    settings={**deciding, **images, "condition": astuple(condition), "seed": _seed(settings, seed)},
-                    upstream=[settings.stage_dir("prepare"), *sources],
-                    work=partial(
-                        _classify, settings=settings, classifier=classifier, condition=condition, seed=seed, data=data
-                    ),
-                )
+        for condition, sources, images in of_conditions:
+            task = Task(
+                name=f"classify by {classifier}: {_words(condition)}, seed {seed}",
+                folder=folder_of(settings, classifier, condition, seed),
+                settings={**deciding, **images, "condition": astuple(condition), "seed": _seed(settings, seed)},
+                upstream=[settings.stage_dir("prepare"), *sources],
+                work=partial(
+                    _classify,
+                    settings=settings,
+                    classifier=classifier,
+                    condition=condition,
+                    seed=seed,
+                    data=data,
+                    count=count,
+                ),
+            )
+            count.add(task)
+            yield task
 
 
 def _images(settings: StudySettings, condition: Condition) -> dict[str, Any]:
@@ -106,6 +117,8 @@ def refuse_bad_input(settings: StudySettings) -> None:
     """
     settings.check_classifiers()
     refuse_chosen_by_test_patients(settings)
+    if settings.synthetic_dir is not None:
+        read_synthetic(settings, folder=settings.synthetic_dir)
     classes, real, synthetic = settings.prepared_classes(), facts_of(settings), synthetic_facts(settings)
     base, minority = base_count(settings), minority_without_images(settings)
     for condition, seed in product(conditions_of(settings), range(settings.classifier_seeds)):
@@ -162,13 +175,22 @@ def _build(settings: StudySettings, classifier: str, *, classes: int) -> nn.Modu
     """The network as its config makes it, to see that it can be made."""
     config = settings.raw_classifier_config(classifier) | _overrides(settings, classifier)
     try:
-        network: nn.Module = ConfigParser(config).get_parsed_content("classifier")
+        parser = ConfigParser(config)
+        rate = parser.get_parsed_content("learning_rate")
+        if not isinstance(rate, (int, float)) or rate <= 0:
+            raise InputError(f"classifier_{classifier}.yaml: learning_rate must be a number above 0, got {rate!r}.")
+        network: nn.Module = parser.get_parsed_content("classifier")
         network.to(settings.torch_device).eval()
         side = settings.image_size
         with torch.no_grad():
             logits = network(torch.zeros(2, 1, side, side, device=settings.torch_device))
     except Exception as error:  # of whatever package a config names
-        causes = [*_causes(error)]
+        causes, package = [*_causes(error)], str(config["network_def"].get("_target_")).partition(".")[0]
+        if package and find_spec(package) is None:
+            raise InputError(
+                f"classifier_{classifier}.yaml needs the package {package}, which is not installed: run pip install"
+                f" {package}, or leave it out of --classifiers."
+            ) from error
         if ours := next((cause for cause in causes if isinstance(cause, AggrganError)), None):
             raise ours from None
         raise InputError(
@@ -198,6 +220,7 @@ def _classify(
     condition: Condition,
     seed: int,
     data: Callable[[], UtilityData],
+    count: TrainingCount,
 ) -> None:
     start = time.monotonic()
     images = data()
@@ -213,6 +236,7 @@ def _classify(
         output_dir=str(folder),
         seed=_seed(settings, seed),
         steps_per_epoch=math.ceil(len(real_alone) / int(config["batch_size"])),
+        **{"progress#desc": f"{config['label']}, {count.words(folder)}"},
         **overrides,
     )
     workflow.initialize()

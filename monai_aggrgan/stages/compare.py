@@ -15,30 +15,27 @@ from monai_aggrgan.data.manifest import MANIFEST, read_manifest, sha256_of, writ
 from monai_aggrgan.data.splits import TRAINING as TRAINED
 from monai_aggrgan.evaluation.classification import Predictions
 from monai_aggrgan.evaluation.conditions import PATIENT, Condition
+from monai_aggrgan.evaluation.in_short_utility import beside_audit
 from monai_aggrgan.evaluation.report_utility import UTILITY_PICTURES
 from monai_aggrgan.evaluation.utility import Run, write_utility
 from monai_aggrgan.exceptions import InputError
+from monai_aggrgan.stages import evaluate
 from monai_aggrgan.stages.classify import PREDICTIONS, TRAINING, folder_of
-from monai_aggrgan.stages.filter import FILTERED
 from monai_aggrgan.stages.minority import KEPT, MINORITY, fill_of, minority_class
 from monai_aggrgan.stages.real_images import facts_of, real_rows
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.task import RECORD, Task, digest_of, read_json, read_record, write_json
 from monai_aggrgan.stages.utility_data import base_count, conditions_of, sources_of
+from monai_aggrgan.stages.utility_notes import notes_of
 from monai_aggrgan.visualize.utility_figures import cases_figure, curve_figure, minority_figure
 
-__all__ = ["FACTS", "SOURCES", "UTILITY", "answers", "is_current", "is_there", "tasks"]
+__all__ = ["FACTS", "SOURCES", "UTILITY", "answers", "is_current", "is_there", "notes", "tasks"]
 
 UTILITY = "utility"
 FACTS = "utility.json"
 SOURCES = "sources.json"
 TABLE = "utility.csv"
 VERDICTS = "verdicts.csv"
-
-
-FILTERED_NOTE = (
-    "The audit that filtered the set compares with held-out images, too: a threshold of it rests on the test patients."
-)
 
 
 def tasks(settings: StudySettings) -> Iterator[Task]:
@@ -54,6 +51,7 @@ def tasks(settings: StudySettings) -> Iterator[Task]:
             "synthetic": _synthetic(settings),
             "base": base_count(settings),
             "seed": settings.seed,
+            "notes": notes_of(settings),
         },
         upstream=[folder for _, _, _, folder in trainings],
         work=lambda folder: _compare(folder, settings),
@@ -91,8 +89,21 @@ def _synthetic(settings: StudySettings) -> str:
 
 
 def answers(settings: StudySettings) -> list[str]:
-    """The sentence on each classifier."""
-    return [row["sentence"] for row in read_manifest(settings.stage_dir(UTILITY), name=VERDICTS)]
+    """The sentence on each classifier, and that the audit for copies fails where images help all the same."""
+    rows = read_manifest(settings.stage_dir(UTILITY), name=VERDICTS)
+    of_classes = (
+        [evaluate.read_evaluation(settings, name, evaluate.AUDIT) for name in settings.prepared_classes()]
+        if evaluate.is_there(settings)
+        else []
+    )
+    beside = beside_audit(rows, [row for audit in of_classes for row in audit])
+    return [*(row["sentence"] for row in rows), *([beside] if beside else [])]
+
+
+def notes(settings: StudySettings) -> list[str]:
+    """What could not be done as asked."""
+    told: list[str] = (read_json(settings.stage_dir(UTILITY) / FACTS) or {}).get("notes", [])
+    return told
 
 
 def _label(settings: StudySettings, classifier: str) -> str:
@@ -176,7 +187,7 @@ def _facts(settings: StudySettings, trainings: Sequence[tuple[str, Condition, in
         "classifiers": {name: _label(settings, name) for name in settings.classifiers},
         "synthetic": _synthetic(settings),
         "patients_known": all(real.patients),
-        "notes": _notes(settings),
+        "notes": notes_of(settings),
         "training": {
             name: {
                 "steps": [min(facts["steps"] for facts in mine), max(facts["steps"] for facts in mine)],
@@ -194,17 +205,3 @@ def _minority(settings: StudySettings) -> dict[str, Any] | None:
     whole = [row for row in real_rows(settings) if (row["class_name"], row["section"]) == (name, TRAINED)]
     kept = read_manifest(settings.stage_dir(MINORITY), name=KEPT)
     return {"class": name, "kept": len(kept), "of": len(whole), "fill": fill}
-
-
-def _notes(settings: StudySettings) -> list[str]:
-    """Sentences on what could not be done as asked."""
-    base, notes = base_count(settings), []
-    if settings.synthetic_dir is not None:
-        more = [str(count) for count in settings.synthetic_counts if count > base]
-        if more:
-            notes.append(f"The set has {base} images a class, so that {', '.join(more)} could not be tried.")
-        notes.append("The minority experiment needs the study's own generators and was left out.")
-        notes += [FILTERED_NOTE] if settings.synthetic_dir.name == FILTERED else []
-    elif settings.minority_class != "none" and fill_of(settings) is None:
-        notes.append("No class has so many more images than the minority would keep that there were any to fill up.")
-    return notes

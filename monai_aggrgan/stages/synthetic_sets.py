@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from monai_aggrgan.data.image_folder import read_nifti
-from monai_aggrgan.data.manifest import MANIFEST, read_manifest
+from monai_aggrgan.data.manifest import MANIFEST, file_in, read_manifest
 from monai_aggrgan.data.splits import HELD_OUT, TRAINING
-from monai_aggrgan.exceptions import InputError
+from monai_aggrgan.exceptions import InputError, said_by
 from monai_aggrgan.stages.export import METHOD, TRAINED_ON
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.train import refuse_another_split
 
-__all__ = ["read_synthetic"]
+__all__ = ["read_synthetic", "synthetic_rows"]
 
 Row = dict[str, str]
 COLUMNS = {MANIFEST: ("file", "class_name", "reference"), TRAINED_ON: ("id", "sha256")}
@@ -38,6 +38,21 @@ def read_synthetic(settings: StudySettings, *, folder: Path | None = None) -> tu
         InputError: when the images are absent or damaged, do not fit the study in classes or size, were made from
             test patients, or do not tell; or when the study has patients on both sides.
     """
+    found = _found(settings, folder)
+    return _images(found, settings.image_size, given=folder is not None), [row for _, row in found]
+
+
+def synthetic_rows(settings: StudySettings, *, folder: Path | None = None) -> list[Row]:
+    """Manifest rows of the same images, checked but for the images themselves.
+
+    Raises:
+        InputError: as `read_synthetic`.
+    """
+    return [row for _, row in _found(settings, folder)]
+
+
+def _found(settings: StudySettings, folder: Path | None) -> list[tuple[Path, Row]]:
+    """Folder and row of each image."""
     real = read_manifest(settings.stage_dir("prepare"))
     _refuse_torn_patients(real, settings.stage_dir("prepare"))
     if folder is None:
@@ -51,7 +66,7 @@ def read_synthetic(settings: StudySettings, *, folder: Path | None = None) -> tu
     shown = settings.stage_dir("stylise") if folder is None else folder
     _refuse_other_classes(shown, rows, settings.prepared_classes())
     _refuse_references(shown, rows, real)
-    return _images(found, settings.image_size), rows
+    return found
 
 
 def _read_table(folder: Path, name: str) -> list[Row]:
@@ -127,10 +142,17 @@ def _refuse_other_classes(folder: Path, rows: Iterable[Row], classes: Sequence[s
         )
 
 
-def _images(found: Sequence[tuple[Path, Row]], size: int) -> Tensor:
+def _images(found: Sequence[tuple[Path, Row]], size: int, *, given: bool) -> Tensor:
     images = []
     for folder, row in found:
-        image = read_nifti(folder / row["file"])
+        try:
+            image = read_nifti(file_in(folder, row["file"]))
+        except InputError as error:
+            if not given:
+                raise
+            raise InputError(
+                f"{folder / row['file']} is absent or damaged ({_cause(error)}): bring the file back, or {REMEDY}."
+            ) from error
         if image.shape != (1, size, size):
             shown = "x".join(map(str, image.shape[1:]))
             raise InputError(
@@ -141,6 +163,11 @@ def _images(found: Sequence[tuple[Path, Row]], size: int) -> Tensor:
             raise InputError(f"{folder / row['file']} has intensities outside [0, 1]: {REMEDY}.")
         images.append(image)
     return torch.stack(images)
+
+
+def _cause(error: InputError) -> str:
+    """What the library said, without our advice about the study's own images."""
+    return said_by(error.__cause__ if isinstance(error.__cause__, Exception) else error)
 
 
 def _side(rows: Sequence[Mapping[str, str]], side: str) -> list[Mapping[str, str]]:

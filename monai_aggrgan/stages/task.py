@@ -14,11 +14,12 @@ from typing import Any
 from monai_aggrgan.data.manifest import MANIFEST, sha256_of, whole_file
 from monai_aggrgan.exceptions import InputError, said_by
 
-__all__ = ["RECORD", "Task", "digest_of", "read_json", "read_record", "write_json"]
+__all__ = ["RECORD", "Task", "difference", "digest_of", "is_finished", "read_json", "read_record", "write_json"]
 
 logger = logging.getLogger(__name__)
 
 RECORD = "stage.json"
+SEPARATOR = ", "
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,19 @@ class Task:
         """
         record = read_record(self.folder)
         if record and record["finished"] and record["settings"]["inputs"] != self._digests():
-            stage = self.name.partition(" ")[0]
+            stage, others = self.name.partition(" ")[0], self.other_settings()
             raise InputError(
                 f"{self.folder} is older than what it was made from: run the stage `{stage}` again, and those after it;"
-                " or give the options that it was made with, if they were others."
+                f" or give the options that it was made with, if they were others"
+                f"{f' ({SEPARATOR.join(others.values())})' if others else ''}."
             )
+
+    def other_settings(self) -> dict[str, str]:
+        """Settings that its record has otherwise, and how; none where there is no record."""
+        record = read_record(self.folder)
+        old = record["settings"] if record else {}
+        now = json.loads(json.dumps(dict(self.settings)))
+        return {key: difference(key, old[key], now[key]) for key in old if key in now and old[key] != now[key]}
 
     def _digests(self) -> dict[str, str]:
         upstream = {f"{i} {folder.name}": digest_of(folder / MANIFEST) for i, folder in enumerate(self.upstream)}
@@ -114,7 +123,7 @@ class Task:
         old = record["settings"]
         changed = sorted(self._changed(old, new))
         if self.precious and not again:
-            was = ", ".join(_difference(key, old.get(key), new.get(key)) for key in changed)
+            was = ", ".join(difference(key, old.get(key), new.get(key)) for key in changed)
             raise InputError(
                 f"{self.folder} holds {self.name} with other settings ({was}): give them as they were, choose another"
                 " --output_dir, or delete that folder to train anew."
@@ -140,7 +149,8 @@ class Task:
             (self.folder / f"{RECORD}.aside").rename(self.folder / RECORD)
 
 
-def _difference(key: str, old: object, new: object) -> str:
+def difference(key: str, old: object, new: object) -> str:
+    """A setting's name with what it was and is, if that is short enough to be read."""
     if isinstance(new, dict):
         return f"{key} {', '.join(new)}"
     before, now = json.dumps(old), json.dumps(new)
@@ -156,7 +166,18 @@ def digest_of(path: Path) -> str:
 
 def read_record(folder: Path) -> dict[str, Any] | None:
     """What `stage.json` of a folder says, None when it has none."""
-    return read_json(folder / RECORD)
+    record = read_json(folder / RECORD)
+    if record is None:
+        return None
+    if not isinstance(record.get("settings"), dict):
+        raise InputError(f"{folder / RECORD} is no record of a stage: bring it back, or delete {folder}.")
+    return {"finished": False, "seconds": 0.0, **record}
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the task of a folder was done to its end."""
+    record = read_record(folder)
+    return record is not None and bool(record["finished"])
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -165,7 +186,9 @@ def read_json(path: Path) -> dict[str, Any] | None:
         return None
     try:
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # of JSON or of the encoding
+        if not isinstance(told, dict):
+            raise ValueError("it holds no object")
+    except (OSError, ValueError, RecursionError) as error:  # of JSON or of the encoding
         raise InputError(
             f"{path} is damaged ({said_by(error)}): bring it back, or delete {path.parent} to do its work anew."
         ) from error

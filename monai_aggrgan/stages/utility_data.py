@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from monai_aggrgan.data.labelled_images import CaseImages, LabelledImages
 from monai_aggrgan.data.manifest import read_manifest
 from monai_aggrgan.evaluation.conditions import MINORITY as PROTOCOL
 from monai_aggrgan.evaluation.conditions import Condition, conditions
+from monai_aggrgan.evaluation.utility_checks import TooFewImages
 from monai_aggrgan.evaluation.utility_facts import Entry, ImageFacts, Minority, Plan
 from monai_aggrgan.evaluation.utility_plan import plan
 from monai_aggrgan.stages.enlarge import folders_of
@@ -25,13 +26,14 @@ from monai_aggrgan.stages.export import METHOD
 from monai_aggrgan.stages.minority import MINORITY, fill_of, kept_indices, minority_class
 from monai_aggrgan.stages.real_images import facts_of, read_real
 from monai_aggrgan.stages.settings import StudySettings
-from monai_aggrgan.stages.synthetic_sets import read_synthetic
+from monai_aggrgan.stages.synthetic_sets import read_synthetic, synthetic_rows
 from monai_aggrgan.transforms.flip_shift_zoom import flip_shift_zoom
 
 __all__ = [
     "UtilityData",
     "base_count",
     "conditions_of",
+    "left_out",
     "minority_without_images",
     "read_utility_data",
     "sources_of",
@@ -115,12 +117,37 @@ class UtilityData:
 
 def base_count(settings: StudySettings) -> int:
     """Synthetic images a class that Table 5 is about: as many as the class has that has the fewest."""
-    of_class = [row["class_name"] for rows in _manifests(settings, enlarged=False) for row in rows]
+    of_class = [row["class_name"] for row in _rows(settings)]
     return min(of_class.count(name) for name in settings.prepared_classes())
 
 
 def conditions_of(settings: StudySettings) -> list[Condition]:
-    """All conditions of the study; numbers of synthetic images that a set from elsewhere does not have are left out."""
+    """All conditions of the study; numbers of synthetic images that a set from elsewhere does not have are left out.
+
+    So are mixtures (case 2) for which a class has too few images, see `left_out`.
+    """
+    without = left_out(settings)
+    return [condition for condition in _wanted(settings) if condition not in without]
+
+
+def left_out(settings: StudySettings) -> dict[Condition, str]:
+    """Mixtures of real and synthetic images that a class has too few for with any seed, and why.
+
+    Case 2 needs synthetic images to train, to validate and to test with, of different patients: a class with three has
+    none for one of these. The other cases do with any number.
+    """
+    mixed = [condition for condition in _wanted(settings) if condition.arm == "mix"]
+    real, synthetic, found = facts_of(settings), synthetic_facts(settings), dict[Condition, str]()
+    classes, base = settings.prepared_classes(), base_count(settings)
+    for condition, seed in product(mixed, range(settings.classifier_seeds)):
+        try:
+            plan(condition, real=real, synthetic=synthetic, classes=classes, base=base, seed=seed)
+        except TooFewImages as error:
+            found[condition] = error.reason
+    return found
+
+
+def _wanted(settings: StudySettings) -> list[Condition]:
     base = base_count(settings)
     counts = [count for count in settings.synthetic_counts if settings.synthetic_dir is None or count <= base]
     return conditions(base=base, counts=counts, slice_level=settings.slice_level, minority=fill_of(settings))
@@ -164,11 +191,8 @@ def read_utility_data(settings: StudySettings) -> UtilityData:
 
 
 def synthetic_facts(settings: StudySettings) -> ImageFacts:
-    """What plans must know of the set that Table 5 is about; a set from elsewhere is checked, see `read_synthetic`."""
-    classes = settings.prepared_classes()
-    if settings.synthetic_dir is not None:
-        return _facts_of_synthetic(read_synthetic(settings, folder=settings.synthetic_dir)[1], classes)
-    return _facts_of_synthetic([row for rows in _manifests(settings, enlarged=False) for row in rows], classes)
+    """What plans must know of the set that Table 5 is about; a set from elsewhere is checked, see `synthetic_rows`."""
+    return _facts_of_synthetic(_rows(settings), settings.prepared_classes())
 
 
 def minority_without_images(settings: StudySettings) -> Minority | None:
@@ -204,6 +228,9 @@ def _folders(settings: StudySettings, *, enlarged: bool) -> list[list[Path]]:
     ]
 
 
-def _manifests(settings: StudySettings, *, enlarged: bool) -> Iterator[list[dict[str, str]]]:
-    for folder in chain.from_iterable(_folders(settings, enlarged=enlarged)):
-        yield read_manifest(folder)
+def _rows(settings: StudySettings) -> list[dict[str, str]]:
+    """Of the set that Table 5 is about."""
+    if settings.synthetic_dir is not None:
+        return synthetic_rows(settings, folder=settings.synthetic_dir)
+    folders = chain.from_iterable(_folders(settings, enlarged=False))
+    return [row for folder in folders for row in read_manifest(folder)]

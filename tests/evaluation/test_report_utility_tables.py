@@ -12,6 +12,7 @@ from monai_aggrgan.evaluation.report_utility_tables import (
     differences_table,
     measures_table,
 )
+from monai_aggrgan.evaluation.utility_verdicts import NOT_SMALL
 
 
 def measured(metric: str, value: str, **more: Any) -> dict[str, str]:
@@ -80,3 +81,12 @@ def test_differences_of_several_measures_name_them() -> None:
 def test_many_differences_are_folded() -> None:
     folded = [differences_table([difference()] * count, label="L").folded for count in (MANY, MANY + 1)]
     assert folded == ["", f"L ({MANY + 1})"]
+
+
+def test_why_there_is_no_verdict_stands_below_it_unless_p_tells() -> None:
+    rows = [difference(verdict="cannot tell", reason=reason) for reason in ("2 trainings each", NOT_SMALL, "")]
+    ((_, lines),) = differences_table(rows, label="L").groups
+    assert [line.cells[-1] for line in lines] == [
+        Cell("cannot tell", "(2 trainings each)", mark="open"),
+        *[Cell("cannot tell", mark="open")] * 2,
+    ]

@@ -89,3 +89,11 @@ def test_classifiers_of_one_label_are_told_apart(runs, tmp_path) -> None:
     record = read_manifest(tmp_path, name="table5.csv")[0]
     assert record["CNN (small)"] and record["CNN (vgg19)"]
     assert [row["label"] for row in read_manifest(tmp_path, name="verdicts.csv")] == ["CNN (small)", "CNN (vgg19)"]
+
+
+@pytest.mark.parametrize("label", ["n", "Method", "Category", "Big low", "VGG19 (paper)"])
+def test_a_label_that_is_a_column_already_has_its_name_behind_it(runs, tmp_path, label: str) -> None:
+    write_utility(tmp_path, runs, classes=CLASSES, labels={"small": label, "vgg19": "Big"}, base=30)
+    record = read_manifest(tmp_path, name="table5.csv")[0]
+    assert float(record[f"{label} (small)"]) and float(record["Big"]) and record["n"] == "90"
+    assert record["Method"] == "1: real to synthetic"

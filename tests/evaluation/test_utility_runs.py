@@ -139,3 +139,22 @@ def test_one_patient_of_a_class_gives_no_interval() -> None:
     for metric in ("balanced_accuracy", "accuracy"):
         difference = judged.difference("small", more, real, metric)
         assert difference.mean > 0 and math.isnan(difference.low) and math.isnan(difference.p)
+
+
+def test_a_class_that_is_always_recognised_has_an_interval_over_its_patients() -> None:
+    labels = np.arange(90) % 3
+    patients = tuple(f"p-{label}-{image // 9}" for image, label in enumerate(labels.tolist()))  # ten a class
+    certain = np.eye(3)[np.where((labels == 1) & (np.arange(90) > 60), 0, labels)]
+    runs = [
+        Run("small", REAL, seed, "real", Predictions(labels, certain, patients, tuple(map(str, range(90)))))
+        for seed in (0, 1)
+    ]
+    its = JudgedRuns(runs, classes=CLASSES)
+    always, other = (its.estimate("small", REAL, "real", f"recall {name}") for name in CLASSES[::-2])
+    assert always.interval == pytest.approx((1.0, 0.025 ** (1 / 10), 1.0)) == other.interval
+    between = its.estimate("small", REAL, "real", "recall ring")
+    assert 0 < between.low < between.mean < 1 and between.error > 0
+    assert (
+        math.isnan(its.estimate("small", REAL, "real", "auc").low)
+        or its.estimate("small", REAL, "real", "auc").mean < 1
+    )

@@ -24,6 +24,10 @@ def test_every_condition_has_words() -> None:
     assert arms == set(ADDED) | set(ALONE)
     assert condition_words({"arm": "synthetic", "count": "300"}) == "real + 300 synthetic"
     assert condition_words({"arm": "real", "count": "0"}) == "real alone"
+    few = {"protocol": MINORITY, "arm": "synthetic", "count": "7"}
+    assert (
+        condition_words(few) == "few real + 7 synthetic" and condition_words({**few, "arm": "real"}) == "few real alone"
+    )
     assert case_words("3b") == f"3b: {CASES['3b']}" and case_words("9") == "9"
 
 

@@ -183,3 +183,12 @@ def test_a_study_that_was_split_anew_is_refused(study_of, copied):
     change(copied / "prepare" / "disc", lambda rows: rows.reverse())
     with pytest.raises(InputError, match=r"was trained on other images or another split"):
         read_synthetic(study_of(copied).settings)
+
+
+def test_a_broken_image_of_a_given_set_is_not_to_be_made_by_this_study(study_of, copied, elsewhere):
+    row = read_manifest(elsewhere)[1]
+    (elsewhere / row["file"]).write_bytes(b"no NIfTI")
+    told = rf"{row['file']} is absent or damaged \(.*\): bring the file back, or export it again from this study"
+    with pytest.raises(InputError, match=told) as caught:
+        read_synthetic(study_of(copied).settings, folder=elsewhere)
+    assert "delete" not in str(caught.value)
