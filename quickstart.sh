@@ -3,7 +3,7 @@
 # Run it again and nothing is repeated; interrupt it and it goes on where it was.
 set -euo pipefail
 cd "$(dirname "$0")"
-source .ci/environment "."
+source .ci/environment ".[mat,report]"
 
 configs=bundles/brain_mri_aggrgan/configs
 for run in run utility; do  # the study, then: do its images help a classifier?

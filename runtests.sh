@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Style checks, types and all tests. Arguments go to pytest, such as: ./runtests.sh tests/metrics
+# Style checks, types and all tests, in two processes. Arguments go to pytest instead, such as: ./runtests.sh tests/metrics
 set -euo pipefail
 cd "$(dirname "$0")"
 source .ci/environment ".[dev]"
@@ -7,4 +7,5 @@ source .ci/environment ".[dev]"
 ruff check .
 ruff format --check .
 mypy
-python -m pytest "$@"
+[ $# -gt 0 ] || set -- --numprocesses 2 --dist loadfile
+OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} python -m pytest "$@"

@@ -16,24 +16,32 @@ from typing import Any
 from monai.bundle import ConfigParser, run
 
 from monai_aggrgan.data.image_folder import write_png
+from monai_aggrgan.data.labelled_images import CaseImages
+from monai_aggrgan.data.splits import TRAINING
 from monai_aggrgan.exceptions import AggrganError, InputError
+from monai_aggrgan.extras import require
 from monai_aggrgan.networks.feature_space import custom_space
 from monai_aggrgan.networks.vgg19_weights import load_vgg19
 from monai_aggrgan.stages import (
     aggregate,
+    as_made,
     classify,
     compare,
     enlarge,
     evaluate,
+    evaluation,
     export,
     generate,
     inference,
     minority,
+    model,
+    portable,
     prepare,
     report,
     select,
     stylise,
     train,
+    utility_notes,
 )
 from monai_aggrgan.stages import filter as filter_stage
 from monai_aggrgan.stages.claims import CommonError
@@ -85,8 +93,11 @@ class Study:
         InputError: when an option cannot be used.
 
     Example:
-        >>> study = Study(config_dir="bundle/configs", dataset_dir="slices", output_dir="study")  # doctest: +SKIP
-        >>> study.run()  # doctest: +SKIP
+        >>> configs = "bundles/brain_mri_aggrgan/configs"
+        >>> study = Study(config_dir=configs, dataset_dir="slices", output_dir="study", references=16)
+        >>> study.settings.generators
+        ('dcgan1', 'dcgan2', 'wgan_div')
+        >>> study.run("prepare")  # doctest: +SKIP
     """
 
     def __init__(self, **options: Any) -> None:
@@ -115,6 +126,9 @@ class Study:
         wanted = stages or [stage for stage in STAGES if stage not in UTILITY]
         chosen = [stage for stage in STAGES if stage in wanted]
         first_of_utility = next((stage for stage in chosen if stage in UTILITY), None)
+        if chosen[0] in UTILITY:
+            as_made.refuse_unfinished(self.settings, STAGES)
+            as_made.refuse_other_options(self.settings, STAGES)
         self._check_before_hours_are_spent(chosen)
         with together(self.settings.output_dir) as claims:
             self._refuse_stale(before=chosen[0])
@@ -123,6 +137,8 @@ class Study:
                     train.refuse_another_split(self.settings)
                 if stage == first_of_utility:
                     classify.refuse_bad_input(self.settings)
+                    for note in utility_notes.notes_of(self.settings) if claims.rank == 0 else ():
+                        logger.warning(note)
                 if stage == "train" and {"generate", "select"} <= {*chosen}:
                     select.refuse_small_pools(self.settings)
                 tasks = list(STAGES[stage](self.settings))  # all are checked before the first one runs
@@ -144,6 +160,18 @@ class Study:
         write_png(path, drawn)
         return path
 
+    def portable(self) -> Path:
+        """Write every trained generator as TorchScript and ONNX, which run without this package, into `portable`.
+
+        Returns:
+            The folder; its `README.txt` tells how to use them.
+
+        Raises:
+            AggrganError: when nothing is trained, or a file cannot be written or does not make the network's images.
+        """
+        settings = self.settings
+        return portable.write_portable(settings.output_dir, config_dir=settings.config_dir, classes=settings.classes)
+
     def _refuse_stale(self, *, before: str) -> None:
         """Refuse to go on from stages that were run on what has been made anew since."""
         for stage in list(STAGES)[: list(STAGES).index(before)]:
@@ -154,6 +182,7 @@ class Study:
                     task.refuse_if_stale()
 
     def _check_before_hours_are_spent(self, stages: Sequence[str]) -> None:
+        require("report", wanted_for="A study")
         if {"stylise", "evaluate", "enlarge", "minority"} & {*stages}:
             load_vgg19(self.settings.vgg_weights, scale=self.settings.vgg_scale)
         if UTILITY.keys() & {*stages}:
@@ -184,7 +213,7 @@ def main(options: dict[str, Any], *stages: str, again: bool = False) -> None:
     if not stages or "report" in stages:
         print(f"\nReport:  {report_path.resolve()}")
     if "compare" in stages:
-        print("\n".join(["", *compare.answers(study.settings)]))
+        print("\n".join(["", *compare.answers(study.settings), *compare.notes(study.settings)]))
         print(f"Tables:  {study.settings.stage_dir(compare.UTILITY).resolve()}")
     if study.settings.stage_dir("train").is_dir():
         print(f"Curves:  tensorboard --logdir {study.settings.output_dir.resolve()}")
@@ -193,7 +222,9 @@ def main(options: dict[str, Any], *stages: str, again: bool = False) -> None:
 def utility(options: dict[str, Any], *, again: bool = False) -> None:
     """Tell whether a finished study's images help a classifier, for a command line."""
     with _errors_in_one_sentence():
-        evaluated = ("report",) if evaluate.is_there(Study(**options).settings) else ()
+        settings = Study(**options).settings
+        as_made.refuse_unfinished(settings, STAGES)
+        evaluated = ("report",) if evaluate.is_there(settings) else ()
     main(options, *UTILITY, *evaluated, again=again)
 
 
@@ -205,16 +236,51 @@ def draw(options: dict[str, Any], image: str | None) -> None:
         print(f"\nPicture: {Study(**options).picture(str(image)).resolve()}")
 
 
+def write_portable(options: dict[str, Any]) -> None:
+    """Write a study's generators as files that run without this package, for a command line."""
+    with _errors_in_one_sentence():
+        print(f"\nPortable: {Study(**options).portable().resolve()}")
+
+
 def run_training(trainer: Any) -> None:
     """Run the trainer of `train.yaml` for a command line."""
     with _errors_in_one_sentence():
         trainer.run()
 
 
-def check_inference(**options: Any) -> None:
-    """Refuse options with which `inference.yaml` cannot work, for a command line; see `inference.check`."""
+def check_classify(images: Any) -> None:
+    """Refuse `classify.yaml` without images, for a command line: the study's stage gives it what it trains on."""
     with _errors_in_one_sentence():
-        inference.check(**options)
+        if not isinstance(images, CaseImages):
+            raise InputError(
+                "classify.yaml is run by the study, which gives it images, patient by patient: use `python -m"
+                " monai.bundle run utility` with study.yaml; or, from Python, give `images`, a"
+                " monai_aggrgan.data.CaseImages, and a classifier_<name>.yaml beside it."
+            )
+
+
+def check_inference(**options: Any) -> None:
+    """Refuse options with which `inference.yaml` cannot work, for a command line; see `inference.begin`."""
+    with _errors_in_one_sentence():
+        inference.begin(**options)
+
+
+def check_training(dataset_dir: str, **options: Any) -> None:
+    """Refuse slices on which `train.yaml` cannot train, for a command line; see `evaluation.check_slices`."""
+    with _errors_in_one_sentence():
+        evaluation.check_slices(dataset_dir, section=TRAINING, **options)
+
+
+def load_for_evaluation(generator: Any, **options: Any) -> None:
+    """Load a trained generator for `evaluate.yaml`, for a command line; see `evaluation.load`."""
+    with _errors_in_one_sentence():
+        evaluation.load(generator, **options)
+
+
+def write_model(file: str, **options: Any) -> None:
+    """Write a class's generators as one file of weights, for a command line; see `model.write`."""
+    with _errors_in_one_sentence():
+        print(f"\nModel:   {model.write(file, **options).resolve()}")
 
 
 @contextmanager

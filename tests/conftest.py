@@ -30,7 +30,7 @@ OPTIONS = {
         "batch_size": 2,
         "log_interval": 1,
         "image_interval": 1,
-        "validation_interval": 1,
+        "val_interval": 1,
         "checkpoint_interval": 1,
     },
     "device": "cpu",

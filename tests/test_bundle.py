@@ -2,63 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle import ConfigParser
 
-import monai_aggrgan
-from monai_aggrgan.data import write_image_array
 from monai_aggrgan.losses import LogisticObjective, R1Objective, WassersteinDivergenceObjective
 from monai_aggrgan.stages import StudySettings
 from monai_aggrgan.study import STAGES
-
-BUNDLE = Path(__file__).resolve().parents[1] / "bundles" / "brain_mri_aggrgan"
-CONFIGS = BUNDLE / "configs"
-GENERATORS = ("dcgan1", "dcgan2", "wgan_div", "wgan_div_conv", "lsgan", "infogan")
+from tests.bundle_trainings import BUNDLE, CONFIGS, GENERATORS, network, workflow, write_prepared, written
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> Path:
     """A prepared data set of one class, six images of 16x16, two of them held out."""
-    folder = tmp_path_factory.mktemp("prepare")
-    images = torch.rand(6, 1, 16, 16, generator=torch.Generator().manual_seed(0))
-    sections = ["training"] * 4 + ["held_out"] * 2
-    rows = [{"id": f"glioma/{i}", "class_name": "glioma", "section": side} for i, side in enumerate(sections)]
-    write_image_array(folder / "glioma", images, rows)
-    return folder
-
-
-def files(generator: str) -> list[str]:
-    return [str(CONFIGS / "train.yaml"), str(CONFIGS / f"train_{generator}.yaml")]
-
-
-def workflow(generator: str, prepared: Path, output_dir: Path, **options: Any) -> ConfigWorkflow:
-    given = {"dataset_dir": str(prepared), "output_dir": str(output_dir), "image_size": 16, "base_width": 4}
-    return ConfigWorkflow(
-        config_file=files(generator),
-        workflow_type="train",
-        logging_file=False,
-        bundle_root=str(BUNDLE),
-        **{**given, "device": "$torch.device('cpu')", **options},
-    )
-
-
-def written(generator: str) -> dict[str, Any]:
-    """What the configs of a generator say, merged, nothing evaluated."""
-    return ConfigParser.load_config_files(files(generator))
-
-
-def network(generator: str, name: str, **options: Any) -> torch.nn.Module:
-    """The network `network_def` or `critic_def` as the configs build it."""
-    parser = ConfigParser()
-    parser.read_config(files(generator))
-    parser.update({"base_width": 2, **options})
-    return parser.get_parsed_content(name)
+    return write_prepared(tmp_path_factory.mktemp("prepare"))
 
 
 @pytest.mark.parametrize("generator", GENERATORS)
@@ -73,7 +33,7 @@ def test_a_training_config_is_a_complete_monai_workflow(generator, prepared, tmp
 
 @pytest.mark.parametrize("generator", GENERATORS)
 def test_a_training_config_trains_on_its_own(generator, prepared, tmp_path):
-    training = workflow(generator, prepared, tmp_path, max_epochs=1, validation_interval=1, batch_size=2)
+    training = workflow(generator, prepared, tmp_path, max_epochs=1, val_interval=1, batch_size=2)
     for step in (training.initialize, training.run, training.finalize):
         step()
     assert {path.name for path in tmp_path.iterdir()} >= {"generator.pt", "checkpoint_1.pt", "tensorboard"}
@@ -90,6 +50,17 @@ def test_a_training_on_its_own_tells_what_is_wrong_in_one_sentence(prepared, tmp
     training.finalize()
     told = [line for line in capsys.readouterr().err.splitlines() if "can be read" in line]
     assert ended.value.code == 2 and len(told) == 1 and "delete that folder to train anew" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [({"class_name": "pituitary"}, "pituitary"), ({"image_size": 32}, "holds slices of 16 pixels a side")],
+)
+def test_slices_that_do_not_fit_are_told_in_one_sentence(prepared, tmp_path, capsys, options, told):
+    with pytest.raises(SystemExit):
+        workflow("dcgan1", prepared, tmp_path, **options).initialize()
+    assert told in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 PAPER = {
@@ -209,7 +180,7 @@ def test_every_option_of_the_study_is_a_setting_and_the_other_way_round():
     assert names - set(config) == {"config_dir"}
     for name in names - {"config_dir"}:
         assert config["options"][name] == f"@{name}"
-    others = {"imports", "bundle_root", "options", "again", "run", "utility", "picture", "image", *STAGES}
+    others = {"imports", "bundle_root", "options", "again", "run", "utility", "picture", "image", "portable", *STAGES}
     assert set(config) == (names - {"config_dir"}) | others
 
 
@@ -225,7 +196,7 @@ def test_defaults_of_the_study_config_are_those_of_the_settings():
 
 def test_defaults_of_the_inference_config_are_those_of_the_study():
     study, inference = (ConfigParser.load_config_file(str(CONFIGS / f"{name}.yaml")) for name in ("study", "inference"))
-    shared = {name for name in study if name in inference} - {"imports", "output_dir", "dataset_dir", "run"}
+    shared = {name for name in study if name in inference} - {"imports", "output_dir", "dataset_dir", "options", "run"}
     assert shared >= {"generators", "pool_size", "top_k", "matching", "merging", "sigma", "gaussian", "style_tolerance"}
     assert {name: inference[name] for name in shared - {"device"}} == {
         name: study[name] for name in shared - {"device"}
@@ -246,27 +217,3 @@ def test_the_quick_start_only_sets_what_there_is():
     assert set(quick) - set(study) == {"patients", "slices_a_patient", "phantom_size"}  # of the phantoms
     assert all(set(quick["training"]) <= set(written(name)) for name in study["generators"])
     assert "phantom" in quick["note"] and quick["vgg_weights"] == "random"
-
-
-def metadata() -> dict[str, Any]:
-    return json.loads((CONFIGS / "metadata.json").read_text(encoding="utf-8"))
-
-
-def test_metadata_follows_monais_schema(shared):
-    jsonschema = pytest.importorskip("jsonschema")
-    schema = json.loads((shared / "schemas" / "meta_schema_20240725.json").read_text(encoding="utf-8"))
-    jsonschema.validate(metadata(), schema)
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({**metadata(), "version": 1}, schema)
-
-
-def test_metadata_says_what_the_package_and_the_configs_are():
-    told = metadata()
-    assert told["version"] in told["changelog"]
-    assert told["required_packages_version"]["monai-aggrgan"] == monai_aggrgan.__version__
-    assert told["schema"].endswith("meta_schema_20240725.json")
-    inputs, outputs = (told["network_data_format"][side] for side in ("inputs", "outputs"))
-    makes = network("dcgan2", "network_def")
-    assert (inputs["image"]["format"], inputs["image"]["num_channels"]) == ("latent", makes.latent_size)
-    assert outputs["pred"]["spatial_shape"] == [makes.image_size, makes.image_size]
-    assert outputs["pred"]["value_range"] == [0, 1]

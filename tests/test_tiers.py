@@ -13,15 +13,17 @@ PACKAGE = ROOT / "monai_aggrgan"
 
 BOTTOM = {"data", "transforms", "networks", "losses", "metrics", "optimizers", "visualize"}
 MIDDLE = {"engines", "inferers", "handlers"}
-FREE = {"exceptions"}
+FREE = {"exceptions", "extras"}
 ALLOWED = {
-    **{name: set() for name in FREE},
+    "exceptions": set(),
+    "extras": {"exceptions"},
     **dict.fromkeys(BOTTOM, FREE),
     **dict.fromkeys(MIDDLE, FREE | BOTTOM),
     "evaluation": FREE | BOTTOM | {"inferers"},
     "stages": FREE | BOTTOM | MIDDLE | {"evaluation"},
     "study": FREE | BOTTOM | MIDDLE | {"evaluation", "stages"},
-    "__init__": FREE | BOTTOM | MIDDLE | {"evaluation", "stages", "study"},
+    "workflows": FREE | BOTTOM | MIDDLE,
+    "__init__": FREE | BOTTOM | MIDDLE | {"evaluation", "stages", "study", "workflows"},
 }
 """What the modules of each part may import of the others."""
 

@@ -13,6 +13,8 @@ from monai_aggrgan.data.figshare_dataset import FigshareBrainTumorDataset
 from monai_aggrgan.data.grey_image import GreyImage, read_grey_image, read_segmentation
 from monai_aggrgan.data.image_files import IMAGE_SUFFIXES, is_dicom, is_image
 from monai_aggrgan.data.image_folder import read_image_folder, read_nifti, write_image_files, write_png
+from monai_aggrgan.data.images_by_class import read_images_by_class
+from monai_aggrgan.data.item_hash import hash_by_content
 from monai_aggrgan.data.labelled_images import CaseImages, LabelledImages, ordered_loader, stepped_loader
 from monai_aggrgan.data.latents import NormalLatents, derived_seed
 from monai_aggrgan.data.manifest import (
@@ -50,6 +52,7 @@ __all__ = [
     "SplitItem",
     "derived_seed",
     "group_dicom_series",
+    "hash_by_content",
     "is_brats",
     "is_dicom",
     "is_figshare",
@@ -66,6 +69,7 @@ __all__ = [
     "read_grey_image",
     "read_image_array",
     "read_image_folder",
+    "read_images_by_class",
     "read_manifest",
     "read_nifti",
     "read_segmentation",

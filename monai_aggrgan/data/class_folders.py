@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 LABEL_STEM = re.compile(r"(.+)[-_.](seg|label|mask)", re.IGNORECASE)
 BARE_LABEL = re.compile(r"(.*[-_.])?(seg|label|mask|segmentation)", re.IGNORECASE)
 Damaged = list[tuple[Path, InputError]]
+MOST_LEVELS = 100
 SIDES = ("train", "training", "test", "testing", "val", "valid", "validation")
 
 
@@ -95,6 +96,8 @@ def _list_class(class_folder: Path, damaged: Damaged | None) -> list[Case]:
 def _walk(folder: Path, *, above: frozenset[Path], damaged: Damaged | None) -> Iterator[tuple[Path, list[Path]]]:
     """A folder and all below it, each with its files; `above` are the folders in which it lies, and itself."""
     try:
+        if len(above) > MOST_LEVELS:
+            raise InputError(f"{folder} is nested in {MOST_LEVELS} folders and more: move what it holds up.")
         folders, files = folders_and_files(folder)
     except InputError as error:
         if damaged is None:

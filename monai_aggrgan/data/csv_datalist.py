@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from monai_aggrgan.data.cases import Case
 from monai_aggrgan.data.image_files import folders_and_files, is_image, stem_of
 from monai_aggrgan.data.listed_files import case_name, listed_files, refuse_repeated_files
-from monai_aggrgan.exceptions import InputError
+from monai_aggrgan.exceptions import InputError, said_by
 
 __all__ = ["read_csv_datalist"]
 
@@ -52,7 +53,7 @@ def read_csv_datalist(path: Path | str, *, root: Path | str | None = None) -> li
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(
             f"{path} is not a file: --datalist must name a CSV with columns image, class, patient_id, fold."
         )
@@ -61,7 +62,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
             reader = csv.DictReader(file, restkey="", restval="")
             rows = [{key: str(value).strip() for key, value in row.items()} for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as a CSV file ({error}).") from error
+        raise InputError(f"{path} cannot be read as a CSV file ({said_by(error)}).") from error
     if not rows:
         raise InputError(f"{path} lists no image: it needs a header line and one line an image.")
     header = reader.fieldnames or ()
@@ -79,7 +80,7 @@ Stems = Callable[[Path], dict[str, list[Path]]]
 
 def _files_by_stem(folder: Path) -> dict[str, list[Path]]:
     by_stem: dict[str, list[Path]] = {}
-    for path in folders_and_files(folder)[1] if folder.is_dir() else []:
+    for path in folders_and_files(folder)[1] if os.path.isdir(folder) else []:
         if is_image(path):
             by_stem.setdefault(stem_of(path.name), []).append(path)
     return by_stem
@@ -87,7 +88,7 @@ def _files_by_stem(folder: Path) -> dict[str, list[Path]]:
 
 def _find_image(row: dict[str, str], *, root: Path, stems: Stems, source: Path) -> Path:
     image, in_class = root / row["image"], root / row["class"]
-    if image.exists():
+    if os.path.exists(image):
         return image
     name = case_name(image, class_name=row["class"], root=root)
     for copy in (image, in_class / name, in_class / image.name):
@@ -105,6 +106,6 @@ def _find_label(row: dict[str, str], *, root: Path, source: Path) -> str | None:
     if not row.get("label"):
         return None
     label = root / row["label"]
-    if not label.is_file():
+    if not os.path.isfile(label):
         raise InputError(f"{source} names the label {row['label']}, which is not in {root}: correct the list.")
     return str(label)

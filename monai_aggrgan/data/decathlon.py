@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,7 +14,7 @@ from monai.data import load_decathlon_datalist
 from monai_aggrgan.data.cases import Case
 from monai_aggrgan.data.decathlon_entry import DecathlonEntry
 from monai_aggrgan.data.listed_files import refuse_repeated_files
-from monai_aggrgan.exceptions import InputError
+from monai_aggrgan.exceptions import InputError, said_by
 
 __all__ = ["read_decathlon_datalist"]
 
@@ -60,12 +61,12 @@ def read_decathlon_datalist(path: Path | str, *, root: Path | str | None = None)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path} is not a file: --datalist must name a Decathlon datalist (JSON) or a CSV.")
     try:
         properties = json.loads(path.read_text(encoding="utf-8-sig"))  # Windows begins it with a byte order mark
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path} cannot be read as JSON ({error}): correct it or write it anew.") from error
+    except (OSError, ValueError, RecursionError) as error:  # of the encoding, of JSON, of numbers of 5000 digits
+        raise InputError(f"{path} cannot be read as JSON ({said_by(error)}): correct it or write it anew.") from error
     if not isinstance(properties, dict):
         raise InputError(f"{path} holds no datalist: it must be a JSON object with a list 'training'.")
     return properties

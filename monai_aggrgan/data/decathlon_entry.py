@@ -118,4 +118,8 @@ class DecathlonEntry:
     def _text(self, key: str) -> str | None:
         """A value as text; a fold or patient may be a number, also 0."""
         value = self.written.get(key)
-        return None if value is None or value == "" else str(value)
+        if value is None or value == "":
+            return None
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise InputError(f"{self.where} has a '{key}' that is neither text nor a number: correct it.")
+        return str(value)

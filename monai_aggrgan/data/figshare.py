@@ -14,7 +14,7 @@ from tqdm import tqdm
 from monai_aggrgan.data.cases import Case
 from monai_aggrgan.data.image_files import folders_and_files
 from monai_aggrgan.data.mat_reader import read_mat_header, read_mat_vector
-from monai_aggrgan.exceptions import InputError
+from monai_aggrgan.exceptions import InputError, said_by
 
 __all__ = [
     "FIGSHARE_COUNTS",
@@ -225,13 +225,15 @@ def _rows(path: Path) -> list[dict[str, str]]:
             rows = [{key: str(value).strip() for key, value in row.items()} for row in reader]
             header = reader.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as a CSV file ({error}): replace it.") from error
+        raise InputError(f"{path} cannot be read as a CSV file ({said_by(error)}): replace it.") from error
     if missing := [name for name in COLUMNS if name not in header]:
         raise InputError(f"{path} has no column {', '.join(missing)}; wanted are {', '.join(COLUMNS)}: replace it.")
     if not rows:
         raise InputError(f"{path} lists no slice: replace it.")
     for row in rows:
-        if not (row["number"].isdecimal() and row["class"] in FIGSHARE_COUNTS and row["image"]):
+        if not (
+            row["number"].isdecimal() and len(row["number"]) < 10 and row["class"] in FIGSHARE_COUNTS and row["image"]
+        ):
             raise InputError(
                 f"{path} has a row with number '{row['number']}', class '{row['class']}' and image '{row['image']}'; a"
                 f" whole number, one of {', '.join(FIGSHARE_COUNTS)} and a file are wanted: correct it."

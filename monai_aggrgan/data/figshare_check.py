@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from monai_aggrgan.data.cases import Case
 from monai_aggrgan.data.figshare import FIGSHARE_COUNTS
+from monai_aggrgan.data.image_files import PICTURE_FORMATS
 from monai_aggrgan.exceptions import InputError, said_by
 
 __all__ = ["check_figshare"]
@@ -49,7 +50,7 @@ def _fault(file: Path) -> str | None:
     if file.suffix.lower() == ".mat":
         return None
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=PICTURE_FORMATS) as image:
             image.load()  # of a JPEG, verify() looks at its beginning only
     except Exception as error:  # Pillow raises many kinds, by where the damage is
         return said_by(error)

@@ -16,6 +16,7 @@ from monai_aggrgan.data.cases import Case
 from monai_aggrgan.data.figshare import FIGSHARE_COUNTS, FIGSHARE_FOLDS_FILE, is_figshare, list_figshare
 from monai_aggrgan.data.figshare_archives import download_figshare, unpack_figshare
 from monai_aggrgan.data.figshare_check import check_figshare
+from monai_aggrgan.data.image_files import PICTURE_FORMATS
 from monai_aggrgan.data.mat_reader import MatReader
 from monai_aggrgan.exceptions import InputError
 
@@ -159,4 +160,10 @@ def _loading(cases: Sequence[Case]) -> LoadImaged:
     """MONAI's loader with the reader of these files; both readers give rows first."""
     if all(image.lower().endswith(".mat") for case in cases for (image,) in case["images"].values()):
         return LoadImaged("image", reader=MatReader, prune_meta_pattern=UNCOLLATABLE)
-    return LoadImaged("image", reader=PILReader, reverse_indexing=False, prune_meta_pattern=UNCOLLATABLE)
+    return LoadImaged(
+        "image",
+        reader=PILReader,
+        reverse_indexing=False,
+        formats=PICTURE_FORMATS,
+        prune_meta_pattern=UNCOLLATABLE,
+    )

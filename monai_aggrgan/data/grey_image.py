@@ -13,8 +13,10 @@ from monai.data import ImageReader, ITKReader, NibabelReader, NumpyReader, PILRe
 from monai.utils import optional_import
 from numpy.typing import NDArray
 
-from monai_aggrgan.data.image_files import is_dicom
+from monai_aggrgan.data.declared_size import refuse_declared_size
+from monai_aggrgan.data.image_files import HEADER_SUFFIXES, PICTURE_FORMATS, is_dicom
 from monai_aggrgan.data.mat_reader import FIGSHARE_IMAGE, MatReader
+from monai_aggrgan.data.pixel_files import refuse_pixels_elsewhere
 from monai_aggrgan.exceptions import InputError, said_by
 
 __all__ = ["GreyImage", "read_grey_image", "read_segmentation", "refuse_other_grid"]
@@ -70,6 +72,8 @@ def read_segmentation(files: Sequence[Path | str] | Path | str, *, mat_key: str 
     shown = paths[0] if len(paths) == 1 else paths[0].parent
     if absent := next((path for path in paths if not os.path.exists(path)), None):
         raise InputError(f"{absent} is not there, or its folder is closed to you: put the file back, or leave it out.")
+    if odd := next((path for path in paths if not os.path.isfile(path)), None):
+        raise InputError(f"{odd} is no file that can be read as an image, but a folder or a device: leave it out.")
     if closed := next((path for path in paths if not os.access(path, os.R_OK)), None):
         raise InputError(f"{closed} cannot be read (Permission denied): get the right to read it, or leave it out.")
     try:
@@ -86,12 +90,11 @@ def _read(paths: list[Path], mat_key: str) -> GreyImage:
     if len(paths) > 1 or is_dicom(paths[0]):
         return _read_dicom(paths)
     if name.endswith((".nii", ".nii.gz")):
-        pixels, metadata, _ = _through(NibabelReader(), paths[0])
-        return GreyImage(pixels, metadata["affine"])
+        return _read_nifti(paths[0])
     if name.endswith((".nrrd", ".nhdr", ".mha", ".mhd")):
         return _read_itk(paths)
     if name.endswith(".npy"):
-        return GreyImage(_flat(_through(NumpyReader(), paths[0])[0], paths[0]))
+        return GreyImage(_flat(_through(NumpyReader(allow_pickle=False), paths[0])[0], paths[0]))
     if name.endswith(".mat"):
         pixels, metadata, _ = _through(MatReader(key=mat_key, fields=("PID",)), paths[0])
         return GreyImage(_flat(pixels, paths[0]), patient=metadata.get("PID"))
@@ -104,8 +107,16 @@ def _through(reader: ImageReader, path: Path) -> tuple[NDArray[Any], dict[str, A
     return pixels, metadata, image
 
 
+def _read_nifti(path: Path) -> GreyImage:
+    reader = NibabelReader()
+    image: Any = reader.read(path)
+    refuse_declared_size(image.shape, path, bytes_a_value=image.get_data_dtype().itemsize)
+    pixels, metadata = reader.get_data(image)
+    return GreyImage(pixels, metadata["affine"])
+
+
 def _read_picture(path: Path) -> GreyImage:
-    pixels, metadata, image = _through(PILReader(reverse_indexing=False), path)
+    pixels, metadata, image = _through(PILReader(reverse_indexing=False, formats=PICTURE_FORMATS), path)
     if (pages := getattr(image, "n_frames", 1)) > 1:
         raise InputError(f"{path} has {pages} pages; a 2-D grey slice is wanted: save single slices of it first.")
     if metadata["mode"] == "RGB" and not _is_16_bit_png(path) and (pixels == pixels[..., :1]).all():
@@ -162,6 +173,9 @@ def _read_dicom(paths: list[Path]) -> GreyImage:
 
 def _read_itk(paths: list[Path]) -> GreyImage:
     _need_itk(paths[0])
+    for path in paths:
+        refuse_pixels_elsewhere(path)
+    _refuse_declared(paths)
     image = itk.imread([str(path) for path in paths] if len(paths) > 1 else str(paths[0]))
     if (components := image.GetNumberOfComponentsPerPixel()) > 1:
         raise InputError(
@@ -174,6 +188,19 @@ def _read_itk(paths: list[Path]) -> GreyImage:
     rank = len(metadata["affine"]) - 1
     affine[:rank, :rank], affine[:rank, 3] = metadata["affine"][:rank, :rank], metadata["affine"][:rank, rank]
     return GreyImage(np.array(pixels), affine)  # a copy: the view dies with ITK's image
+
+
+def _refuse_declared(paths: list[Path]) -> None:
+    """By the header of the first file: those of a series are of one size."""
+    header = itk.ImageIOFactory.CreateImageIO(str(paths[0]), itk.CommonEnums.IOFileMode_ReadMode)
+    if header is None:
+        return  # itk.imread tells why
+    header.SetFileName(str(paths[0]))
+    header.ReadImageInformation()
+    shape = [int(header.GetDimensions(axis)) for axis in range(header.GetNumberOfDimensions())]
+    holds_pixels = paths[0].suffix.lower() not in HEADER_SUFFIXES
+    refuse_declared_size(shape, paths[0], bytes_a_value=int(header.GetComponentSize()) if holds_pixels else 0)
+    refuse_declared_size([*shape, len(paths)], paths[0])
 
 
 def _need_itk(path: Path) -> None:

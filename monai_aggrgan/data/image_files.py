@@ -10,6 +10,7 @@ from monai_aggrgan.exceptions import InputError
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "PICTURE_FORMATS",
     "data_files_of",
     "folders_and_files",
     "is_data_of_header",
@@ -20,6 +21,8 @@ __all__ = [
 
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy", ".mat")
+PICTURE_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP")
+"""What Pillow may take a picture for, whatever its name: it goes by the first bytes, and of EPS starts a program."""
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 IMAGE_SUFFIXES = (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES, *DICOM_SUFFIXES)
 
@@ -45,8 +48,8 @@ def is_dicom(path: Path | str) -> bool:
     suffix = path.suffix.lower()
     if suffix in DICOM_SUFFIXES:
         return not _is_clutter(path.name)
-    if _is_clutter(path.name) or (suffix and not suffix[1:].isdecimal()):
-        return False
+    if _is_clutter(path.name) or (suffix and not suffix[1:].isdecimal()) or not os.path.isfile(path):
+        return False  # a pipe would be waited for
     try:
         with path.open("rb") as file:
             return file.read(132)[128:] == b"DICM"

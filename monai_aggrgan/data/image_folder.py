@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from monai_aggrgan.data.manifest import read_manifest, whole_file
-from monai_aggrgan.exceptions import InputError
+from monai_aggrgan.data.declared_size import refuse_declared_size
+from monai_aggrgan.data.manifest import file_in, read_manifest, whole_file
+from monai_aggrgan.exceptions import InputError, said_by
 
 __all__ = ["read_image_folder", "read_nifti", "write_image_files", "write_png"]
 
@@ -26,7 +27,12 @@ def write_image_files(folder: Path | str, stem: str, image: Tensor) -> dict[str,
 
     Returns:
         The manifest columns `file`, `preview` and `sha256` (of the float pixels).
+
+    Raises:
+        ValueError: when the image has another shape, such as a volume.
     """
+    if image.ndim != 3 or image.shape[0] != 1:
+        raise ValueError(f"an image must be (1, H, W) to be written as a picture, got shape {tuple(image.shape)}")
     folder = Path(folder)
     pixels = np.asarray(image.detach().cpu(), dtype=np.float32)[0].clip(0, 1)
     write_png(folder / f"{stem}.png", (pixels * 255).round().astype(np.uint8))
@@ -59,13 +65,27 @@ def read_nifti(path: Path | str) -> Tensor:
         InputError: when the file is absent or damaged.
     """
     try:
-        pixels = np.asarray(nibabel.nifti1.load(path).dataobj, dtype=np.float32)
+        image = nibabel.nifti1.load(path)
+        refuse_declared_size(image.shape, path, bytes_a_value=image.get_data_dtype().itemsize)
+        pixels = np.asarray(image.dataobj, dtype=np.float32)
+        if pixels.ndim != 2 or 0 in pixels.shape:
+            raise ValueError(f"it has shape {pixels.shape}, no picture's")
     except Exception as error:  # nibabel and gzip raise many kinds
-        raise InputError(f"{path} cannot be read ({error}): delete its folder and run its stage again.") from error
+        raise InputError(
+            f"{path} cannot be read ({said_by(error)}): delete its folder and run its stage again."
+        ) from error
     return torch.from_numpy(np.ascontiguousarray(pixels.T))[None]
 
 
 def read_image_folder(folder: Path | str) -> tuple[Tensor, list[dict[str, str]]]:
-    """Images (N, 1, H, W) float32 in [0, 1] and manifest rows of a finished folder."""
-    rows = read_manifest(folder)
-    return torch.stack([read_nifti(Path(folder) / row["file"]) for row in rows]), rows
+    """Images (N, 1, H, W) float32 in [0, 1] and manifest rows of a finished folder.
+
+    Raises:
+        InputError: when the manifest is absent or damaged, or a file is so, not in the folder, or of another size.
+    """
+    rows = read_manifest(folder, columns=["file"])
+    images = [read_nifti(file_in(folder, row["file"])) for row in rows]
+    if len(sizes := {image.shape for image in images}) != 1:
+        told = f"images of {len(sizes)} sizes" if sizes else "no image"
+        raise InputError(f"{folder} has {told} by its manifest: delete it and run its stage again.")
+    return torch.stack(images), rows

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from monai_aggrgan.data.latents import derived_seed
-from monai_aggrgan.data.prepared import IndexedBatches
+from monai_aggrgan.data.prepared import IndexedBatches, own_rows
 
 __all__ = ["CaseImages", "LabelledImages", "SteppedBatches", "ordered_loader", "stepped_loader"]
 
@@ -19,6 +19,7 @@ class LabelledImages(Dataset[dict[str, Tensor]]):
     """Images and their classes, in memory.
 
     An index gives `{"image": (1, H, W), "label": ()}`, some indices a batch `{"image": (B, 1, H, W), "label": (B,)}`.
+    Either is a copy, see `PreparedSlices`.
 
     Args:
         images: images (N, 1, H, W) float in [0, 1].
@@ -39,7 +40,7 @@ class LabelledImages(Dataset[dict[str, Tensor]]):
         return len(self.images)
 
     def __getitem__(self, index: int | Sequence[int] | Tensor) -> dict[str, Tensor]:
-        return {"image": self.images[index], "label": self.labels[index]}
+        return {"image": own_rows(self.images, index), "label": own_rows(self.labels, index)}
 
     @property
     def device(self) -> torch.device:

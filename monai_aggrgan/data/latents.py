@@ -13,7 +13,7 @@ __all__ = ["NormalLatents", "derived_seed"]
 
 def derived_seed(*numbers: int) -> int:
     """A seed that is a function of some non-negative numbers, such as a study's seed and an epoch; well mixed."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1
 
 
 class NormalLatents:
@@ -21,6 +21,13 @@ class NormalLatents:
 
     Args:
         size: number of values of one latent.
+
+    Example:
+        >>> latents = NormalLatents(3)
+        >>> latents.from_seeds([0, 7]).shape
+        torch.Size([2, 3])
+        >>> torch.equal(latents.from_seeds([7])[0], latents.from_seeds([0, 7])[1])
+        True
     """
 
     def __init__(self, size: int) -> None:

@@ -14,10 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from monai_aggrgan.exceptions import InputError
+from monai_aggrgan.data.pixel_files import leads_out
+from monai_aggrgan.exceptions import InputError, said_by
 
 __all__ = [
     "MANIFEST",
+    "file_in",
     "map_image_array",
     "read_image_array",
     "read_manifest",
@@ -30,6 +32,7 @@ __all__ = [
 
 MANIFEST = "manifest.csv"
 ARRAY = "images.npy"
+BEYOND = "\0beyond the header"
 COLUMNS = ("file", "index", "class_name", "method", "seed", "reference", "style_image", "patient", "sha256")
 """Columns that every manifest uses for the same thing; a stage adds its own behind them."""
 
@@ -72,17 +75,45 @@ def write_manifest(folder: Path | str, rows: Sequence[Mapping[str, object]], *, 
     return path
 
 
-def read_manifest(folder: Path | str, *, name: str = MANIFEST) -> list[dict[str, str]]:
+def read_manifest(folder: Path | str, *, name: str = MANIFEST, columns: Sequence[str] = ()) -> list[dict[str, str]]:
     """Rows of a folder's manifest, every value as text.
 
+    Args:
+        folder: the folder.
+        name: of the file in it.
+        columns: that it must have.
+
     Raises:
-        InputError: when the folder has none: the stage that writes it has not run to its end.
+        InputError: when the folder has none, because the stage that writes it has not run to its end; or when what it
+            has is damaged, lacks a column, or has a row of another length than its header.
     """
     path = Path(folder) / name
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"There is no {name} in {folder}: run the stage that writes this folder first.")
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    remedy = f"bring it back, or delete {folder} and run the stage that writes it again"
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file, restkey=BEYOND)
+            rows = list(reader)
+            header = reader.fieldnames or ()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is damaged ({said_by(error)}): {remedy}.") from error
+    if missing := [column for column in columns if column not in header]:
+        raise InputError(f"{path} has no column {', '.join(missing)}: {remedy}.")
+    if torn := [number for number, row in enumerate(rows, 1) if BEYOND in row or None in row.values()]:
+        raise InputError(f"{path} is damaged (row {torn[0]} has not as many values as the header): {remedy}.")
+    return rows
+
+
+def file_in(folder: Path | str, file: str) -> Path:
+    """Path of a file that a manifest names, which must not lead out of the manifest's folder.
+
+    Raises:
+        InputError: when it is empty or absolute, or goes up.
+    """
+    if not file.isprintable() or not file.strip("./\\") or leads_out(file):
+        raise InputError(f"The manifest in {folder} names the file {file!r}, which is not in it: replace the folder.")
+    return Path(folder, file)
 
 
 def write_image_array(folder: Path | str, images: Tensor, rows: Sequence[Mapping[str, object]]) -> None:
@@ -131,7 +162,11 @@ def map_image_array(folder: Path | str) -> tuple[Tensor, list[dict[str, str]]]:
     try:
         array = np.load(path, allow_pickle=False, mmap_mode="c")
     except Exception as error:  # NumPy raises many kinds, by what stands in the file's first bytes
-        raise InputError(f"{path} cannot be read ({error}): delete its folder and run its stage again.") from error
+        raise InputError(
+            f"{path} cannot be read ({said_by(error)}): delete its folder and run its stage again."
+        ) from error
+    if not isinstance(array, np.ndarray) or array.dtype not in (np.float16, np.float32) or array.ndim < 3:
+        raise InputError(f"{path} holds no images in half precision: delete its folder and run its stage again.")
     if len(array) != len(rows):
         raise InputError(f"{path} holds {len(array)} images and its manifest {len(rows)} rows: run its stage again.")
     return torch.from_numpy(array), rows

@@ -11,10 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monai_aggrgan.data.declared_size import refuse_declared_size
+from monai_aggrgan.data.mat5_check import refuse_damaged_mat5
 from monai_aggrgan.exceptions import InputError, said_by
+from monai_aggrgan.extras import require
 
 __all__ = ["NUMBERS", "STRUCT", "TEXT", "MatNode", "open_mat"]
 
+ONLY_MATLABS = ("function", "opaque", "unknown")
+"""Classes of variables that SciPy does not read well."""
 NUMBERS, TEXT, STRUCT = "numbers", "text", "a struct"
 """What a node can be, in words for an error; what is of no use here has further words, such as `a cell array`."""
 
@@ -58,11 +63,13 @@ def open_mat(path: Path | str) -> Iterator[MatNode]:
     when the block ends, and what was not asked for by then cannot be.
 
     Raises:
-        InputError: when the file is absent or damaged or no MATLAB file, whether found here or within the block.
+        InputError: when the file is absent or damaged or no MATLAB file, whether found here or within the block, or
+            when the extra `mat` is not installed.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} is not there: put the file back, or leave it out.")
+    require("mat", wanted_for=f"Reading {path}")
     try:
         import h5py
 
@@ -113,10 +120,14 @@ class _Hdf5Node(MatNode):
         return tuple(reversed(self.item.shape))
 
     def field(self, name: str) -> MatNode | None:
-        there = self.content == STRUCT and not name.startswith("#") and name in self.item
-        return _Hdf5Node(self.item[name]) if there else None
+        if self.content != STRUCT or name.startswith("#") or not _is_inside(self.item, name):
+            return None
+        return _Hdf5Node(self.item[name])
 
     def array(self) -> NDArray[Any]:
+        refuse_declared_size(self.shape, self.item.file.filename)
+        if getattr(self.item, "external", None) or getattr(self.item, "is_virtual", False):
+            raise ValueError("its values stand in another file")
         if "MATLAB_empty" in self.item.attrs:
             return np.zeros(self.shape, self.item.dtype)
         return _native(np.asarray(self.item[()]).T)
@@ -127,6 +138,18 @@ class _Hdf5Node(MatNode):
         if self.item.dtype.kind == "f":
             return _digits(self.array())
         return self.array().ravel("F").astype("<u2").tobytes().decode("utf-16-le", "replace")
+
+
+def _is_inside(group: Any, name: str) -> bool:
+    """Whether a group has a member; one that is a link is refused unseen: it may lead to any file of this computer."""
+    from h5py import h5l
+
+    links, encoded = group.id.links, name.encode("utf-8", "surrogatepass")
+    if "\0" in name or not links.exists(encoded):
+        return False
+    if links.get_info(encoded).type != h5l.TYPE_HARD:
+        raise ValueError(f"{name} is a link to somewhere else")
+    return True
 
 
 class _OldNode(MatNode):
@@ -165,10 +188,16 @@ class _OldFile(_OldNode):
 
     def __init__(self, path: Path) -> None:
         from scipy.io import whosmat
+        from scipy.io.matlab import matfile_version
 
         super().__init__(None)
+        if matfile_version(str(path), appendmat=False)[0] == 1:
+            refuse_damaged_mat5(path)
         self.path = path
-        self.variables = [str(name) for name, _, _ in whosmat(str(path), appendmat=False)]
+        declared = whosmat(str(path), appendmat=False)
+        for _, shape, _ in declared:
+            refuse_declared_size(shape, path, bytes_a_value=1)
+        self.variables = {str(name): str(kind) for name, _, kind in declared}
 
     @property
     def content(self) -> str:
@@ -176,11 +205,13 @@ class _OldFile(_OldNode):
 
     @property
     def names(self) -> list[str]:
-        return self.variables
+        return list(self.variables)
 
     def field(self, name: str) -> MatNode | None:
         if name not in self.variables:
             return None
+        if self.variables[name] in ONLY_MATLABS:
+            return _OldNode(None)
         value = self._load(name, mat_dtype=False)
         # as stored, numbers are in fewer bytes where they fit; of their class, as in v7.3, complex ones would be halved
         return _OldNode(value if _has_complex(value) else self._load(name, mat_dtype=True))

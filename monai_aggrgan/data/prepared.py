@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, Sampler
 
 from monai_aggrgan.data.image_folder import AXES
 from monai_aggrgan.data.latents import derived_seed
-from monai_aggrgan.data.manifest import read_image_array
+from monai_aggrgan.data.manifest import read_image_array, read_manifest
 from monai_aggrgan.data.splits import HELD_OUT, TRAINING
 from monai_aggrgan.exceptions import InputError
 
@@ -23,7 +23,9 @@ __all__ = ["IndexedBatches", "PreparedSlices", "ShuffledBatches", "shuffled_load
 class PreparedSlices(Dataset[dict[str, Tensor]]):
     """Slices of one class and one side of the split, as the stage `prepare` wrote them.
 
-    An index gives `{"image": (1, H, W)}`, some indices a batch `{"image": (B, 1, H, W)}` in one operation.
+    An index gives `{"image": (1, H, W)}`, some indices a batch `{"image": (B, 1, H, W)}` in one operation. Either is a
+    copy: MONAI's `CacheDataset` and `PersistentDataset` keep an item without the others, and transforms may change it.
+    `PersistentDataset` needs `hash_func=hash_by_content`.
 
     Args:
         folder: the prepared data set, a folder with one folder per class.
@@ -35,12 +37,18 @@ class PreparedSlices(Dataset[dict[str, Tensor]]):
         rows: their manifest rows.
 
     Raises:
-        InputError: when the class was not prepared or has nothing on that side.
+        InputError: when the class was not prepared or has nothing on that side, or what is there are no slices.
     """
 
     def __init__(self, folder: Path | str, *, class_name: str, section: str = TRAINING) -> None:
         look_up_option(section, (TRAINING, HELD_OUT))
+        read_manifest(Path(folder) / class_name, columns=["section"])
         images, rows = read_image_array(Path(folder) / class_name)
+        if images.ndim != 4:
+            raise InputError(
+                f"{Path(folder) / class_name} must hold slices (N, 1, H, W), got {tuple(images.shape)}: a study is of"
+                " slices; give signals and volumes to a trainer by a data set of your own."
+            )
         kept = [index for index, row in enumerate(rows) if row["section"] == section]
         if not kept:
             raise InputError(f"Class '{class_name}' has no {section} images in {folder}: prepare it again.")
@@ -51,7 +59,7 @@ class PreparedSlices(Dataset[dict[str, Tensor]]):
         return len(self.images)
 
     def __getitem__(self, index: int | Sequence[int] | Tensor) -> dict[str, Tensor]:
-        return {"image": self.images[index]}
+        return {"image": own_rows(self.images, index)}
 
     @property
     def device(self) -> torch.device:
@@ -69,7 +77,7 @@ class PreparedSlices(Dataset[dict[str, Tensor]]):
         place = {"affine": torch.from_numpy(AXES), "spatial_shape": torch.tensor([width, height])}
         rows = self.rows if count is None else self.rows[:count]
         return [
-            {"image": image, "image_meta_dict": {"filename_or_obj": row["id"], **place}}
+            {"image": image.clone(), "image_meta_dict": {"filename_or_obj": row["id"], **place}}
             for image, row in zip(self.images, rows, strict=False)
         ]
 
@@ -77,6 +85,12 @@ class PreparedSlices(Dataset[dict[str, Tensor]]):
         """Move the images to `device`, so that batches are made there."""
         self.images = self.images.to(device)
         return self
+
+
+def own_rows(rows: Tensor, index: int | slice | Sequence[int] | Tensor) -> Tensor:
+    """Rows in memory of their own: a view of one would be copied, hashed and saved with all the others."""
+    chosen = rows[index]
+    return chosen.clone() if chosen.untyped_storage().data_ptr() == rows.untyped_storage().data_ptr() else chosen
 
 
 class ShuffledBatches(Sampler[Tensor]):

@@ -73,6 +73,13 @@ def split_by_patient(
 
     Raises:
         InputError: when a class has too few patients or images for two sides.
+
+    Example:
+        >>> patients = ["Doe", "Doe", "Roe", "Roe", "Poe", "Poe"]
+        >>> items = [SplitItem(case=str(i), class_name="glioma", patient=p, fold=None) for i, p in enumerate(patients)]
+        >>> sides = split_by_patient(items, held_out_fraction=0.3)
+        >>> sorted(sides), sides[0] == sides[1]
+        (['held_out', 'held_out', 'training', 'training', 'training', 'training'], True)
     """
     if not 0 < held_out_fraction < 1:
         raise InputError(f"--held_out_fraction must lie between 0 and 1, got {held_out_fraction}.")

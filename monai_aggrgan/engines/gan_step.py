@@ -35,7 +35,7 @@ class GanStep:
     fakes of the critic's.
 
     Args:
-        generator: latents (B, latent_size) to images (B, 1, H, W) in [0, 1].
+        generator: latents (B, latent_size) to images (B, 1, H, W) in [0, 1], or signals, or volumes.
         critic: images to logits (B, 1); either network may be wrapped in DistributedDataParallel.
         objective: what both minimise.
         generator_optimizer: steps the generator.

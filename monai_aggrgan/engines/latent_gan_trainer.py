@@ -52,7 +52,8 @@ class LatentGanTrainer(Trainer):
     Args:
         device: where the networks are.
         max_epochs: passes over the data.
-        train_data_loader: gives `{"image": (B, 1, H, W)}` in [0, 1]; a sampler with `set_epoch` is told the epoch.
+        train_data_loader: gives `{"image": (B, 1, H, W)}` in [0, 1], or signals (B, 1, W) or volumes (B, 1, D, H, W) as
+            the networks take them; a sampler with `set_epoch` is told the epoch.
         generator: latents (B, latent_size) to images (B, 1, H, W) in [0, 1].
         critic: images to logits (B, 1).
         objective: what both minimise.
@@ -82,8 +83,25 @@ class LatentGanTrainer(Trainer):
             that handlers saved at the ends of earlier epochs are good.
 
     Example:
-        >>> trainer = LatentGanTrainer(device="cpu", max_epochs=100, ...)  # doctest: +SKIP
-        >>> trainer.run()  # doctest: +SKIP
+        >>> from monai_aggrgan.data import NormalLatents
+        >>> from monai_aggrgan.losses import LogisticObjective
+        >>> from monai_aggrgan.networks import DCGAN2Discriminator, DCGAN2Generator
+        >>> generator = DCGAN2Generator(image_size=16, base_width=4)
+        >>> critic = DCGAN2Discriminator(image_size=16, base_width=4)
+        >>> trainer = LatentGanTrainer(
+        ...     device="cpu",
+        ...     max_epochs=2,
+        ...     train_data_loader=[{"image": torch.rand(4, 1, 16, 16)}] * 3,
+        ...     generator=generator,
+        ...     critic=critic,
+        ...     objective=LogisticObjective(),
+        ...     generator_optimizer=torch.optim.Adam(generator.parameters(), 2e-4, betas=(0.5, 0.999)),
+        ...     critic_optimizer=torch.optim.Adam(critic.parameters(), 2e-4, betas=(0.5, 0.999)),
+        ...     latents=NormalLatents(generator.latent_size),
+        ... )
+        >>> trainer.run()
+        >>> trainer.state.iteration
+        6
     """
 
     def __init__(

@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from ignite.engine import Engine, Events
 from monai.handlers import TensorBoardHandler
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
 
 from monai_aggrgan.handlers.sample_grid import epochs_due, images_of
 from monai_aggrgan.metrics.fidelity import kernel_distance
 from monai_aggrgan.metrics.memorization import memorised_share
 from monai_aggrgan.metrics.whitening import Whitening
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 __all__ = ["BestGenerator"]
 
@@ -41,6 +43,7 @@ class BestGenerator(TensorBoardHandler):
         training: the real images (T, 1, H, W) in [0, 1] that the training sees.
         held_out: real images (M, 1, H, W) of other patients.
         embedding: images to features (B, D), on the images' device; such as `VGG19Embedding`, random weights suffice.
+            That one takes 2-D images; signals and volumes need another, such as `nn.Flatten` of few pixels.
         interval: epochs from one comparison to the next.
         max_memorised: share of memorised images that is tolerated; of real images of other patients it is 0.05.
         summary_writer: an existing writer, or None to write to `log_dir`.

@@ -6,19 +6,19 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from math import floor, log10
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from google.protobuf import text_format
 from ignite.engine import Engine
 from monai.handlers import TensorBoardHandler
-from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
-from torch.utils.tensorboard import SummaryWriter
 
 from monai_aggrgan.data.manifest import whole_file
 from monai_aggrgan.handlers.sample_grid import epochs_due, images_of
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 __all__ = ["EmbeddingProjectorHandler", "small_pixels"]
 
@@ -86,6 +86,9 @@ class EmbeddingProjectorHandler(TensorBoardHandler):
 
     def __call__(self, engine: Engine) -> None:
         """Write the points of this epoch."""
+        from google.protobuf import text_format
+        from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
+
         groups = {**self._real_points, GENERATED: self._points(images_of(self.generator, self.latents))}
         features, thumbnails = (torch.cat(parts) for parts in zip(*groups.values(), strict=True))
         labels = [name for name, (points, _) in groups.items() for _ in points]
@@ -120,5 +123,8 @@ def _rounded(features: Tensor) -> Tensor:
 
 def _embeddings(config: Path) -> dict[str, Any]:
     """What the projector's configuration lists, by name."""
+    from google.protobuf import text_format
+    from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
+
     text = config.read_text() if config.exists() else ""
     return {info.tensor_name: info for info in text_format.Parse(text, ProjectorConfig()).embeddings}

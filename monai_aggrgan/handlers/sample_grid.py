@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from ignite.engine import Engine, Events
 from monai.handlers import TensorBoardHandler
 from monai.networks import eval_mode
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
 
 from monai_aggrgan.visualize.figures import contact_sheet
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 __all__ = ["SampleGridHandler", "epochs_due", "images_of"]
 
@@ -25,7 +27,8 @@ class SampleGridHandler(TensorBoardHandler):
     To see several generators, such as one and its moving average, give each a handler with its own tag.
 
     Args:
-        generator: latents (B, latent_size) to images (B, 1, H, W) in [0, 1]; shown in eval mode.
+        generator: latents (B, latent_size) to images (B, 1, H, W) in [0, 1]; shown in eval mode. Of volumes the middle
+            slices are shown, of signals the area below their curve.
         latents: the fixed latents (B, latent_size), one an image.
         interval: epochs from one grid to the next.
         tag: name of the grid in TensorBoard.

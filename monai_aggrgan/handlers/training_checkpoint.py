@@ -103,7 +103,7 @@ class TrainingCheckpoint:
                 os.fsync(file.fileno())
         except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError where the disk is full
             raise self._failed(error) from error
-        for old in sorted(self.folder.glob(PATTERN), key=checkpoint_epoch)[: -self.keep]:
+        for old in _checkpoints(self.folder)[: -self.keep]:
             old.unlink(missing_ok=True)
 
     def restore(self) -> None:
@@ -113,7 +113,7 @@ class TrainingCheckpoint:
             InputError: when none can.
         """
         reasons = []
-        for path in sorted(self.folder.glob(PATTERN), key=checkpoint_epoch, reverse=True):
+        for path in reversed(_checkpoints(self.folder)):
             try:
                 state = torch.load(path, map_location=self.trainer.state.device, weights_only=True)
             except Exception as error:  # whatever the bytes provoke
@@ -130,7 +130,7 @@ class TrainingCheckpoint:
     def _load(self, state: Mapping[str, Any], path: Path) -> None:
         try:
             Checkpoint.load_objects(to_load={name: _inner(part) for name, part in self.parts.items()}, checkpoint=state)
-        except (ValueError, KeyError, RuntimeError) as error:
+        except Exception as error:  # of torch, ignite and our parts, by what they find where they look
             raise InputError(
                 f"{path} is of another training ({said_by(error)}): give the settings it was trained with, or choose"
                 " another folder."
@@ -152,7 +152,13 @@ class TrainingCheckpoint:
 
 def latest_checkpoint(folder: Path | str) -> Path | None:
     """The checkpoint of the highest epoch in a folder, by the number that ends its name; None when there is none."""
-    return max(Path(folder).glob(PATTERN), key=checkpoint_epoch, default=None)
+    return next(reversed(_checkpoints(Path(folder))), None)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """By their epochs; what else is called nearly so is somebody else's."""
+    found = [path for path in folder.glob(PATTERN) if path.stem.rpartition("_")[2].isdecimal()]
+    return sorted(found, key=checkpoint_epoch)
 
 
 def checkpoint_epoch(checkpoint: Path | None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from ignite.engine import Events
@@ -11,7 +11,9 @@ from ignite.handlers import Timer
 from monai.handlers import TensorBoardHandler
 from torch import Tensor
 from torch.nn.utils import get_total_norm
-from torch.utils.tensorboard import SummaryWriter
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 __all__ = ["TrainingCurvesHandler"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from monai_aggrgan.inferers.aggregate import AggregationInferer, AggregationReport
 from monai_aggrgan.inferers.aggrgan import AGGrGANInferer
+from monai_aggrgan.inferers.kept_answers import KeptAnswersInferer
 from monai_aggrgan.inferers.matching import MATCHINGS, match
 from monai_aggrgan.inferers.merge import (
     MERGINGS,
@@ -14,6 +15,7 @@ from monai_aggrgan.inferers.merge import (
     weighted_sum,
 )
 from monai_aggrgan.inferers.method_picture import method_picture
+from monai_aggrgan.inferers.nearest import NearestInferer
 from monai_aggrgan.inferers.select import (
     GeneratorUsage,
     Selection,
@@ -30,6 +32,8 @@ __all__ = [
     "AggregationInferer",
     "AggregationReport",
     "GeneratorUsage",
+    "KeptAnswersInferer",
+    "NearestInferer",
     "Selection",
     "SelectionInferer",
     "StyleTransferInferer",

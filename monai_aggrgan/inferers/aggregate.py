@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -39,7 +40,9 @@ class AggregationInferer(Inferer):
     """Answers each real image with a merge of the best candidates of several generators.
 
     Each generator's pool is made once, from the seeds `first_seed`, `first_seed + 1`, ..., when a network is first
-    seen, and kept; `reset` forgets it. The result for an image does not depend on the others in its batch.
+    seen, and kept; `reset` forgets it. What is answered again, in a further round, is answered from pools of other
+    seeds, which take the place of those before. The result for an image does not depend on the others in its batch.
+    Signals (B, 1, W) and volumes (B, 1, D, H, W) are answered as images are; only `pictures` does not draw them.
 
     Args:
         pool_size: images a generator makes.
@@ -67,7 +70,7 @@ class AggregationInferer(Inferer):
 
     Example:
         >>> from monai_aggrgan.networks import DCGAN2Generator, GeneratorEnsemble
-        >>> ensemble = GeneratorEnsemble({n: DCGAN2Generator(image_size=16, base_width=4, seed=n == "b") for n in "ab"})
+        >>> ensemble = GeneratorEnsemble({n: DCGAN2Generator(image_size=16, base_width=4, seed=ord(n)) for n in "ab"})
         >>> AggregationInferer(pool_size=8)(torch.rand(3, 1, 16, 16), ensemble).shape
         torch.Size([3, 1, 16, 16])
     """
@@ -118,22 +121,35 @@ class AggregationInferer(Inferer):
         self._pools = dict(pools or {})
         self._given_selection = self._selection = selection
         self._network: GeneratorEnsemble | None = None
+        self._round = 0
         self.reports: list[AggregationReport] = []
         self.candidates = self.weights = self._inputs = torch.empty(0)
 
-    def __call__(self, inputs: Tensor, network: GeneratorEnsemble) -> Tensor:  # type: ignore[override]
+    def __call__(  # type: ignore[override]
+        self, inputs: Tensor, network: GeneratorEnsemble, rounds: Sequence[int] | Tensor | None = None
+    ) -> Tensor:
         """Merged images (B, 1, H, W) in [0, 1] for the real images `inputs` (B, 1, H, W) in [0, 1].
 
+        Args:
+            inputs: the real images.
+            network: the generators.
+            rounds: how often each image was answered before, 0 by default: in round r the seeds of the pools begin at
+                `first_seed + r * pool_size`.
+
         Raises:
-            ValueError: when an image is not among the references that were named.
+            ValueError: when an image is not among the references that were named, or its round is not a number of at
+                least 0, or not 0 where ready pools were given.
         """
         references = self._inputs = convert_to_tensor(inputs, track_meta=False)
-        pools = self._pools_of(network)
-        selection = self._select(references, pools)
-        order = selection.top(self.top_k)
-        scores = selection.scores.gather(1, order)
-        self.reports = self._describe(selection, order)
-        self.candidates = _chosen_images(selection, order, pools).to(references.device, torch.float32)
+        turns = [0] * len(references) if rounds is None else [int(turn) for turn in rounds]
+        if len(turns) != len(references) or min(turns, default=0) < 0:
+            raise ValueError(f"rounds must be {len(references)} numbers of at least 0, one an image, got {turns}")
+        rows_of = {turn: [row for row, of in enumerate(turns) if of == turn] for turn in sorted({*turns})}
+        parts = [self._candidates(references[rows], network, turn) for turn, rows in rows_of.items()]
+        images, metrics, reports = (list(column) for column in zip(*parts, strict=True))
+        back = torch.tensor([row for rows in rows_of.values() for row in rows]).argsort()
+        self.candidates, scores = torch.cat(images)[back], torch.cat(metrics)[back]
+        self.reports = [[*chain(*reports)][row] for row in back.tolist()]
         self.weights = merging_weights(
             self.candidates, scores, merging=self.merging, sigma=self.sigma, gaussian=self.gaussian
         )
@@ -162,11 +178,25 @@ class AggregationInferer(Inferer):
         self._network = None
         self._selection = self._given_selection
 
-    def _pools_of(self, network: GeneratorEnsemble) -> Mapping[str, Tensor]:
-        if not self._given and network is not self._network:
+    def _candidates(
+        self, references: Tensor, network: GeneratorEnsemble, turn: int
+    ) -> tuple[Tensor, Tensor, list[AggregationReport]]:
+        """Images (B, K, 1, H, W) of a round's pools by falling score, their scores (B, K), and what they are."""
+        pools = self._pools_of(network, turn)
+        selection = self._select(references, pools)
+        order = selection.top(self.top_k)
+        images = _chosen_images(selection, order, pools).to(references.device, torch.float32)
+        return images, selection.scores.gather(1, order), self._describe(selection, order, turn)
+
+    def _pools_of(self, network: GeneratorEnsemble, turn: int) -> Mapping[str, Tensor]:
+        if self._given and turn:
+            raise ValueError(f"ready `pools` answer an image once, in round 0, got round {turn}")
+        if not self._given and (network is not self._network or turn != self._round):
             self.reset()
-            images = make_pool(network, seeds=range(self.first_seed, self.first_seed + self.pool_size))
-            self._pools, self._network = dict(zip(network.names, images.unbind(dim=1), strict=True)), network
+            start = self.first_seed + turn * self.pool_size
+            images = make_pool(network, seeds=range(start, start + self.pool_size))
+            self._pools = dict(zip(network.names, images.unbind(dim=1), strict=True))
+            self._network, self._round = network, turn
         return self._pools
 
     def _select(self, references: Tensor, pools: Mapping[str, Tensor]) -> Selection:
@@ -190,8 +220,8 @@ class AggregationInferer(Inferer):
                 "images that will be answered, as they are after all transforms"
             ) from None
 
-    def _describe(self, selection: Selection, order: Tensor) -> list[AggregationReport]:
-        seeds = selection.indices.gather(1, order).add(self.first_seed).tolist()
+    def _describe(self, selection: Selection, order: Tensor, turn: int) -> list[AggregationReport]:
+        seeds = selection.indices.gather(1, order).add(self.first_seed + turn * self.pool_size).tolist()
         scores = selection.scores.gather(1, order).tolist()
         generators = [tuple(selection.generators[index] for index in row) for row in order.tolist()]
         return [

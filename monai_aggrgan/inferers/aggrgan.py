@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -36,9 +36,23 @@ class AGGrGANInferer(Inferer):
         self.aggregation, self.style_transfer, self.features = aggregation, style_transfer, features
         self._styled = torch.empty(0)
 
-    def __call__(self, inputs: Tensor, network: GeneratorEnsemble) -> Tensor:  # type: ignore[override]
-        """Synthetic images (B, 1, H, W) in [0, 1] for the real images `inputs` (B, 1, H, W) in [0, 1]."""
-        merged = self.aggregation(inputs, network)
+    def __call__(  # type: ignore[override]
+        self, inputs: Tensor, network: GeneratorEnsemble, rounds: Sequence[int] | Tensor | None = None
+    ) -> Tensor:
+        """Synthetic images (B, 1, H, W) in [0, 1] for the real images `inputs` (B, 1, H, W) in [0, 1].
+
+        Args:
+            inputs: the real images.
+            network: the generators.
+            rounds: how often each image was answered before, see `AggregationInferer`.
+
+        Raises:
+            ValueError: when a round cannot be, or `inputs` are signals or volumes: VGG-19, which measures style, takes
+                2-D images only.
+        """
+        if inputs.ndim != 4 or inputs.shape[1] != 1:
+            raise ValueError(f"inputs must be images (B, 1, H, W) to lend their style, got shape {tuple(inputs.shape)}")
+        merged = self.aggregation(inputs, network, rounds)
         self._styled = self.style_transfer(inputs, self.features, content=merged)
         return self._styled
 

@@ -43,6 +43,11 @@ def match(
 
     Raises:
         ValueError: when an option is unknown, or a unique matching is asked of a pool smaller than the references.
+
+    Example:
+        >>> pool = torch.rand(6, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+        >>> match(pool, pool[[4, 2]], matching="unique")[0]
+        tensor([4, 2])
     """
     look_up_option(matching, MATCHINGS)
     if matching == "best":

@@ -40,8 +40,13 @@ def method_picture(
     Returns:
         The picture (height, width, 3).
 
+    Raises:
+        ValueError: when shapes do not match, or are those of signals or volumes.
+
     Source: Mukherjee et al. 2022, Fig. 8.
     """
+    if candidates.ndim != 4:
+        raise ValueError(f"candidates must be images (K, 1, H, W) to be drawn, got shape {tuple(candidates.shape)}")
     edges = sobel_magnitude(candidates)
     return aggregation_figure(
         candidates=candidates,

@@ -107,7 +107,7 @@ def select_candidates(
     """The pool image of each generator for each reference.
 
     Args:
-        references: real images (B, 1, H, W) in [0, 1].
+        references: real images (B, 1, H, W) in [0, 1], or signals (B, 1, W), or volumes (B, 1, D, H, W).
         pools: images (N, 1, H, W) in [0, 1] of each generator, N may differ; see `best_matches` for what they may be.
         metric: `ssim`, `psnr`, or a function of (judged, references) that returns their matrix, higher is better.
         matching: `best`, where a pool image may answer several references, or `unique`, where it answers at most one,
@@ -131,7 +131,8 @@ def select_candidates(
 class SelectionInferer(Inferer):
     """Answers each real image with the best image of one generator's pool, made anew in each call.
 
-    In an evaluator over held-out images it tells how near a generator that still learns comes to them.
+    In an evaluator over held-out images it tells how near a generator that still learns comes to them. Signals and
+    volumes are answered as images are.
 
     Args:
         pool_size: images of the pool, made from the seeds 0, 1, ...

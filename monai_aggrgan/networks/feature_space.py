@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -167,6 +168,8 @@ def custom_space(name: str, spec: Mapping[str, Any]) -> FeatureSpace:
     """
     preprocessing = {key: spec[key] for key in PREPROCESSING if key in spec}
     given = {"_target_" if key == "target" else key: spec[key] for key in spec if key not in PREPROCESSING}
+    if wrong := [key for key in ("path", "_target_") if not isinstance(given.get(key, ""), str | Path)]:
+        raise InputError(f"feature space '{name}': {wrong[0].strip('_')} must be text, got {given[wrong[0]]!r}")
     if "path" in given and "_target_" not in given:
         if unknown := sorted(map(str, given.keys() - {"path"})):
             known = ", ".join(PREPROCESSING)
@@ -184,12 +187,12 @@ def custom_space(name: str, spec: Mapping[str, Any]) -> FeatureSpace:
 
 
 def _scripted(name: str, path: Path) -> tuple[nn.Module, str]:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"feature space '{name}': there is no file '{path}'")
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
+            warnings.filterwarnings("ignore", message=".*torch.jit")  # of a kind that differs by version
             network = torch.jit.load(str(path), map_location="cpu")
     except Exception as error:  # torch raises whatever the bytes provoke
         came = f"{type(error).__name__}: {said_by(error)}"

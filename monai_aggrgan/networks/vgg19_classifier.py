@@ -45,7 +45,9 @@ class VGG19Classifier(nn.Module):
         _initialise(self, seed)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, num_classes) of normalised images (B, 3, H, W), H and W at least 32."""
+        """Logits (B, num_classes) of normalised images (B, 3, H, W), H and W at least 32; others raise ValueError."""
+        if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < 32:
+            raise ValueError(f"images must be (B, 3, H, W), H and W at least 32, got {list(images.shape)}")
         features: Tensor = self.features(images).mean(dim=(2, 3))
         logits: Tensor = self.head(self.dropout(features))
         return logits

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,7 @@ from monai.utils import look_up_option
 from torch import Tensor, nn
 
 from monai_aggrgan.exceptions import InputError
+from monai_aggrgan.networks.plain_tensor import is_plain
 from monai_aggrgan.networks.vgg19 import LAYERS, VGG19Features
 
 __all__ = ["OXFORD_MEANS", "Scale", "load_vgg19", "probe_image"]
@@ -135,7 +137,7 @@ def _cached() -> Path:
 
 
 def _read(path: Path) -> Mapping[str, object]:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"VGG-19 weights not found at '{path}': {_REMEDY}")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -155,7 +157,7 @@ def _check(state: Mapping[str, object], wanted: Mapping[str, Tensor], weights: s
     """Refuse a state that lacks a tensor, or has it in another shape; the message names the first."""
     for key, tensor in wanted.items():
         found = state.get(key)
-        if not isinstance(found, Tensor) or found.shape != tensor.shape:
-            came = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else "no tensor"
+        if not is_plain(found) or found.shape != tensor.shape:
+            came = f"shape {tuple(found.shape)}" if is_plain(found) else "no tensor"
             wants = f"{key} must have shape {tuple(tensor.shape)}"
             raise InputError(f"VGG-19 weights '{weights}' have {came} where {wants}: {_REMEDY}")

@@ -27,17 +27,18 @@ class BatchedLBFGS(BatchedOptimizer):
     Where a trial is not finite, or not low enough for the line search, the problem stays and tries half the step; after
     ten such trials in a row along the steepest descent; after ten more it is frozen.
 
-    Example::
-
-        closure = value_and_gradient(lambda x: (x - 3).square().sum(1))
-        optimizer = BatchedLBFGS(torch.zeros(100, 5))
-        for _ in range(10):
-            optimizer.step(closure)
-        optimizer.best, optimizer.best_losses  # (100, 5), (100,)
+    Example:
+        >>> from monai_aggrgan.optimizers import value_and_gradient
+        >>> closure = value_and_gradient(lambda x: (x - 3).square().sum(1))
+        >>> optimizer = BatchedLBFGS(torch.zeros(100, 5))
+        >>> for _ in range(10):
+        ...     _ = optimizer.step(closure)
+        >>> optimizer.best.shape, optimizer.best_losses.max().item() < 1e-6
+        (torch.Size([100, 5]), True)
 
     Args:
         parameters: starting points (B, ...), copied.
-        lr: length of a step in units of the quasi-Newton step; the first one has length lr * min(1, 1 / |g|_1).
+        lr: length of a step in units of the quasi-Newton step; the first one has length `lr * min(1, 1 / |g|_1)`.
         history_size: pairs of steps and gradient changes that each problem remembers.
         line_search: None for the fixed step, or "armijo" to halve it until the loss has decreased sufficiently. Each
             trial counts as an iteration, since all problems wait for it.

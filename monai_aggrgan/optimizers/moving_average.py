@@ -38,6 +38,13 @@ class ExponentialMovingAverage(nn.Module):
 
     Source: Karras et al. 2018 (progressive growing, arXiv 1710.10196), as in the code of StyleGAN2-ADA. Differs from it
     in: buffers are averaged, not copied.
+
+    Example:
+        >>> network = nn.Linear(1, 1)
+        >>> average = ExponentialMovingAverage(network, half_life=100)
+        >>> average.update(network, images=64)
+        >>> torch.equal(average.network.weight, network.weight), int(average.images_seen)
+        (True, 64)
     """
 
     images_seen: Tensor

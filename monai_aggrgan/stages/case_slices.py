@@ -208,7 +208,10 @@ def pseudonym(patient: str | None) -> str:
 
 
 def _bytes_of(name: str) -> bytes:
-    return name.encode("utf-8", "surrogateescape")  # of old archives names need not be UTF-8
+    try:
+        return name.encode("utf-8", "surrogateescape")  # of old archives names need not be UTF-8
+    except UnicodeEncodeError:  # half a character, as a list in JSON can have it
+        return name.encode("utf-8", "surrogatepass")
 
 
 def case_key(case: Case) -> str:

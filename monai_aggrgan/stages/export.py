@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from monai_aggrgan.data.manifest import read_manifest, whole_file, write_manifest
+from monai_aggrgan.data.manifest import file_in, read_manifest, whole_file, write_manifest
 from monai_aggrgan.data.splits import TRAINING
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.task import Task
 from monai_aggrgan.stages.train import chosen_by_held_out
 
-__all__ = ["DATALIST", "METHOD", "TRAINED_ON", "tasks", "write_dataset"]
+__all__ = ["DATALIST", "METHOD", "TRAINED_ON", "seen_in_training", "tasks", "write_dataset", "write_lists"]
 
 DATALIST = "datalist.json"
 METHOD = "aggrgan_ssim"
@@ -21,6 +21,7 @@ TRAINED_ON = "trained_on.csv"
 """Which real images the generators saw, by id and content, so that whoever trains on the set can leave them out of a
 test."""
 
+AUDITED = "Made by AGGrGAN (selection, aggregation, style transfer); the audit says if any is a copy."
 COLUMNS = ("class_name", "method", "generators", "seed", "reference", "style_image", "sha256")
 
 
@@ -48,26 +49,57 @@ def write_dataset(folder: Path, images: Sequence[tuple[Path, dict[str, str]]], s
     """
     manifest = []
     for source, row in images:
-        target = Path(row["class_name"]) / row["file"]
+        file_in(source, row["file"])
+        target = file_in(Path(), row["class_name"]) / row["file"]
         (folder / target).parent.mkdir(exist_ok=True)
         for name in (row["file"], row["preview"]):
             with whole_file(folder / target.parent / name) as partial:
-                shutil.copyfile(source / name, partial)
+                shutil.copyfile(file_in(source, name), partial)
         manifest.append({"file": target.as_posix(), **{column: row[column] for column in COLUMNS}})
     classes = settings.prepared_classes()
-    write_manifest(folder, _trained_on(settings, classes), name=TRAINED_ON)
-    write_manifest(folder, manifest)
-    with whole_file(folder / DATALIST) as partial:
-        partial.write_text(json.dumps(_datalist(manifest, classes), indent=1), encoding="utf-8")
-
-
-def _trained_on(settings: StudySettings, classes: Sequence[str]) -> list[dict[str, str]]:
-    """Without patients and file names: those who get the set may not be those who may know them.
-
-    Held-out images count where they chose a checkpoint (`select_best`).
-    """
     chosen = {name for name in classes if any(chosen_by_held_out(settings, name, of) for of in settings.generators)}
     rows = [row for name in classes for row in read_manifest(settings.stage_dir("prepare", name))]
+    write_lists(
+        folder,
+        manifest,
+        classes=classes,
+        trained_on=seen_in_training(rows, chosen=chosen),
+    )
+
+
+def write_lists(
+    folder: Path,
+    manifest: Sequence[Mapping[str, object]],
+    *,
+    classes: Sequence[str],
+    trained_on: Sequence[Mapping[str, str]],
+    description: str = AUDITED,
+) -> None:
+    """Write `trained_on.csv`, `datalist.json` and, last, `manifest.csv` of a folder of images.
+
+    Args:
+        folder: which holds the images.
+        manifest: a row for each, with `file` and `class_name`.
+        classes: of the study, in the order of their labels.
+        trained_on: see `seen_in_training`.
+        description: what the datalist says of the images.
+    """
+    write_manifest(folder, trained_on, name=TRAINED_ON)
+    with whole_file(folder / DATALIST) as partial:
+        partial.write_text(json.dumps(_datalist(manifest, classes, description), indent=1), encoding="utf-8")
+    write_manifest(folder, manifest)
+
+
+def seen_in_training(rows: Iterable[Mapping[str, str]], *, chosen: Collection[str]) -> list[dict[str, str]]:
+    """Which prepared images the generators saw, without patients and file names.
+
+    Those who get a synthetic set may not be those who may know them.
+
+    Args:
+        rows: of the prepared images' manifest.
+        chosen: classes with a generator that was chosen among its checkpoints by held-out images (`select_best`): they
+            count, too.
+    """
     return [
         {"id": row["id"], "class_name": row["class_name"], "sha256": row.get("sha256", "")}
         for row in rows
@@ -75,11 +107,13 @@ def _trained_on(settings: StudySettings, classes: Sequence[str]) -> list[dict[st
     ]
 
 
-def _datalist(manifest: list[dict[str, str]], classes: Sequence[str]) -> dict[str, object]:
-    labels = {name: label for label, name in enumerate(classes)}
+def _datalist(
+    manifest: Sequence[Mapping[str, object]], classes: Sequence[str], description: str = AUDITED
+) -> dict[str, object]:
+    labels: dict[object, int] = {name: label for label, name in enumerate(classes)}
     return {
         "name": "Synthetic images",
-        "description": "Made by AGGrGAN (selection, aggregation, style transfer); the audit says if any is a copy.",
+        "description": description,
         "modality": {"0": "synthetic"},
         "labels": {str(label): name for name, label in labels.items()},
         "numTraining": len(manifest),

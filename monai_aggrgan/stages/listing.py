@@ -7,6 +7,7 @@ from pathlib import Path
 from monai_aggrgan.data.brats import is_brats, list_brats
 from monai_aggrgan.data.cases import Case, select_classes
 from monai_aggrgan.data.class_folders import list_class_folders
+from monai_aggrgan.data.class_names import refuse_class_names
 from monai_aggrgan.data.csv_datalist import read_csv_datalist
 from monai_aggrgan.data.decathlon import read_decathlon_datalist
 from monai_aggrgan.data.figshare import is_figshare, list_figshare
@@ -54,11 +55,7 @@ def _layout_of(root: Path) -> str:
 
 
 def _refuse_unusable_names(cases: list[Case]) -> None:
-    for name in {name for case in cases for name in case["images"]}:
-        if not name or name in (".", "..") or set(name) & set('/\\:*?"<>|\0') or name[0] in "$@%":
-            raise InputError(
-                f"'{name}' cannot be the name of a class, for it names folders and stands in configs: rename it."
-            )
+    refuse_class_names(dict.fromkeys(name for case in cases for name in case["images"]))
     by_name: dict[str, str] = {}
     for case in cases:
         for class_name, files in case["images"].items():

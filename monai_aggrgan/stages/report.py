@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from monai_aggrgan.data.manifest import read_manifest, write_manifest
+from monai_aggrgan.data.manifest import file_in, read_manifest, write_manifest
 from monai_aggrgan.evaluation import tables
 from monai_aggrgan.evaluation.ablation import verdicts, write_ablation_table
 from monai_aggrgan.evaluation.audit import AUDIT_RULE
@@ -99,7 +99,7 @@ def _utility(folder: Path, settings: StudySettings) -> dict[str, Any]:
     source = settings.stage_dir(compare.UTILITY)
     for row in read_manifest(source):
         if row["file"] not in (compare.FACTS, compare.SOURCES):
-            shutil.copyfile(source / row["file"], folder / row["file"])
+            shutil.copyfile(file_in(source, row["file"]), file_in(folder, row["file"]))
     pictures = [{"path": name, **words} for name, words in UTILITY_PICTURES.items() if (folder / name).is_file()]
     return {"utility": read_json(source / compare.FACTS) or {}, "utility_figures": pictures}
 

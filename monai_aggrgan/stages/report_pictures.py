@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
 from monai_aggrgan.data.image_folder import read_nifti, write_png
@@ -78,10 +79,25 @@ def curves(folder: Path, settings: StudySettings) -> list[Picture]:
     return pictures
 
 
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Inside, a library says nothing below a warning."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def _scalars(folder: Path) -> dict[str, Curve]:
     if not folder.is_dir():
         return {}
-    events = EventAccumulator(str(folder), size_guidance={"scalars": POINTS}).Reload()
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with _quiet("tensorboard"):  # it tells of each folder that it ends there
+        events = EventAccumulator(str(folder), size_guidance={"scalars": POINTS}).Reload()
     found = {tag: events.Scalars(tag) for tag in events.Tags()["scalars"]}
     return {tag: ([p.step for p in points], [p.value for p in points]) for tag, points in found.items()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,14 +12,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import yaml
 from monai.bundle import ConfigParser
 from monai.utils import ensure_tuple
 
-from monai_aggrgan.data.manifest import read_manifest
+from monai_aggrgan.data.class_names import refuse_class_names
+from monai_aggrgan.data.manifest import MANIFEST, read_manifest
 from monai_aggrgan.data.mat_reader import FIGSHARE_IMAGE
-from monai_aggrgan.exceptions import InputError
+from monai_aggrgan.exceptions import InputError, said_by
 from monai_aggrgan.inferers.matching import MATCHINGS
 from monai_aggrgan.inferers.merge import MERGINGS
+from monai_aggrgan.stages.option_values import MOST, misfit, path_of, refuse_unwritable, shown, text_of
 from monai_aggrgan.stages.ranks import cuda_index
 from monai_aggrgan.stages.task import read_record
 from monai_aggrgan.transforms.cut_slices import CutSlices
@@ -38,12 +42,21 @@ CHOICES = {
     "vgg_scale": ("oxford", "torchvision"),
     "style_precision": ("float32", "bfloat16", "float16", "auto"),
 }
+LARGEST_IMAGE = 4096
+"""Side in pixels."""
+TEXTS = (
+    *("mat_key", "plane", "slices", "vgg_weights", "minority_class", "note", "held_out_fold"),
+    *(name for name in CHOICES),
+)
 LEAST = {"pool_size": 1, "references": 1, "top_k": 1, "style_iterations": 0, "classifier_seeds": 2, "seed": 0}
 OF_THE_STUDY = {
     *("imports", "bundle_root", "dataset_dir", "output_dir", "images", "classes", "device", "seed", "image_size"),
     *("steps_per_epoch", "weights", "network", "classifier", "train", "validate", "initialize", "run", "finalize"),
 }
 """Settings of a classifier's config that the study gives, or that make up the training."""
+COUNTED = ("max_epochs", "batch_size")
+RECKONED = (*COUNTED, "decay_from")
+"""Settings of a training with which the study itself reckons."""
 OWN_SPACES = ("vgg19", "pixels", "images", "ssim")
 RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
     "held_out_fraction": (lambda value: 0 < value < 1, "between 0 and 1"),
@@ -111,8 +124,8 @@ class StudySettings:
         classifiers: names of `classifier_<name>.yaml` configs, trained to tell whether the images help.
         classifier_settings: further settings of these configs, such as `{max_epochs: 10}`.
         pretrained: path of a state dict from which a classifier starts, by its name, such as `{vgg19: vgg19.pth}`.
-        classifier_seeds: trainings of every classifier in every condition; five at least for an interval worth its
-            name.
+        classifier_seeds: trainings of every classifier in every condition; with fewer than five there are numbers and
+            no verdicts.
         synthetic_counts: numbers of synthetic images a class of the curve; more than the study has are made.
         minority_class: of which most training images are taken away to see whether synthetic ones make up for them;
             `auto` is the class with the fewest, `none` leaves this out.
@@ -185,24 +198,28 @@ class StudySettings:
         if unknown := [name for name in options if name not in cls.__dataclass_fields__]:
             raise InputError(f"There is no option '{unknown[0]}': there are {', '.join(cls.__dataclass_fields__)}.")
         given = {name: value for name, value in options.items() if value is not None}
+        for name, value in given.items():
+            refuse_unwritable(name, value)
         for name in ("config_dir", "dataset_dir", "output_dir", "datalist", "synthetic_dir"):
             if name in given:
-                given[name] = Path(str(given[name])).expanduser()
-        if "datalist" in given and "dataset_dir" in given and not given["datalist"].exists():
+                given[name] = path_of(name, given[name])
+        if "datalist" in given and "dataset_dir" in given and not os.path.exists(given["datalist"]):
             beside = given["dataset_dir"] / given["datalist"]
-            given["datalist"] = beside if beside.is_file() else given["datalist"]
+            given["datalist"] = beside if os.path.isfile(beside) else given["datalist"]
         for name in ("classes", "generators", "baselines", "classifiers"):
             if name in given:
-                given[name] = tuple(str(value) for value in ensure_tuple(given[name]))
+                given[name] = tuple(text_of(name, value) for value in ensure_tuple(given[name]))
         for name in ("slice_positions", "percentiles", "intensity", "synthetic_counts"):
             if name in given and not isinstance(given[name], str):
                 given[name] = tuple(ensure_tuple(given[name]))
-        for name in ("held_out_fold", "vgg_weights"):
+        for name in TEXTS:
             if name in given:
-                given[name] = str(given[name])
+                given[name] = text_of(name, given[name])
         given.setdefault("dataset_dir", None)
         if "output_dir" not in given:
             raise InputError("--output_dir is missing: name the folder that the study may fill.")
+        if "config_dir" not in given:
+            raise InputError("--config_dir is missing: name the folder of the bundle's configs.")
         settings = cls(**given)
         settings.check()
         return settings
@@ -221,7 +238,7 @@ class StudySettings:
         for name in ("ablation", "slice_level"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(f"--{name} must be True or False, got {getattr(self, name)!r}.")
-        self._check_number("image_size", 16)
+        self._check_number("image_size", 16, most=LARGEST_IMAGE)
         if self.image_size & (self.image_size - 1):
             raise InputError(f"--image_size must be a power of two such as 64, 128 or 256, got {self.image_size}.")
         for name, least in {"max_epochs": 1, "num_workers": 0}.items():
@@ -241,15 +258,17 @@ class StudySettings:
         record = read_record(self.stage_dir("prepare"))
         return record is not None and record["finished"]
 
-    def _check_number(self, name: str, least: int) -> None:
+    def _check_number(self, name: str, least: int, *, most: int = MOST) -> None:
         value = getattr(self, name)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise InputError(f"--{name} must be a whole number of at least {least}, got {value!r}.")
+            raise InputError(f"--{name} must be a whole number of at least {least}, got {shown(value)}.")
+        if value > most:
+            raise InputError(f"--{name} must be a whole number of at most {most}, got {shown(value)}.")
 
     def _check_range(self, name: str) -> None:
         value, (inside, wanted) = getattr(self, name), RANGES[name]
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not inside(value):
-            raise InputError(f"--{name} must be a number {wanted}, got {value!r}.")
+            raise InputError(f"--{name} must be a number {wanted}, got {shown(value)}.")
 
     def _check_generators(self) -> None:
         self._check_configs("generator", "train", self.trained)
@@ -280,13 +299,14 @@ class StudySettings:
         if twice := {name for name in self.classifiers if self.classifiers.count(name) > 1}:
             raise InputError(f"--classifiers names {', '.join(sorted(twice))} twice: name each classifier once.")
         for count in self.synthetic_counts:
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-                raise InputError(f"--synthetic_counts must be whole numbers of at least 1, got {count!r}.")
+            if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST:
+                raise InputError(f"--synthetic_counts must be whole numbers of at least 1, got {shown(count)}.")
 
     def check_classifiers(self) -> None:
         """Refuse classifiers, settings of them and weights that do not exist (InputError)."""
         self._check_configs("classifier", "classifier", self.classifiers)
         for name in self.classifiers:
+            self._check_classifier_config(name)
             known = self.raw_classifier_config(name).keys() - OF_THE_STUDY
             for setting in self.classifier_settings:
                 if setting not in known:
@@ -296,8 +316,7 @@ class StudySettings:
                     )
         for setting, value in self.classifier_settings.items():
             whole = setting in ("max_epochs", "batch_size")
-            number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-            if (whole or setting == "learning_rate") and not (number and value > 0):
+            if (whole or setting == "learning_rate") and not _positive(value, whole=whole):
                 raise InputError(
                     f"--classifier_settings: {setting} must be a {'whole ' if whole else ''}number above 0, got"
                     f" {value!r}."
@@ -310,17 +329,54 @@ class StudySettings:
             if not Path(str(path)).expanduser().is_file():
                 raise InputError(f"--pretrained {name}: there is no file {path}.")
 
+    def _check_classifier_config(self, name: str) -> None:
+        file = f"classifier_{name}.yaml"
+        try:
+            config = self.raw_classifier_config(name)
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            where = f" at line {mark.line + 1}" if mark else ""
+            raise InputError(f"{file} is no YAML{where} ({getattr(error, 'problem', error)}): correct it.") from error
+        except (
+            AttributeError,
+            KeyError,
+            OSError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:  # of files, or MONAI's where it is no mapping
+            raise InputError(
+                f"{file} is no mapping of settings ({said_by(error)}): see classifier_small.yaml."
+            ) from error
+        needed = {
+            "label": (lambda value: isinstance(value, str) and value.strip(), "a text"),
+            "learning_rate": (lambda value: _positive(value) or str(value)[:1] in "$@", "a number above 0"),
+            "network_def": (
+                lambda value: isinstance(value, Mapping) and "_target_" in value,
+                "a mapping with _target_",
+            ),
+        }
+        for key, (right, wanted) in needed.items():
+            if config.get(key) is None:
+                raise InputError(f"{file} lacks {key}, {wanted}: it must have {', '.join(needed)}.")
+            if not right(config[key]):
+                raise InputError(f"{file}: {key} must be {wanted}, got {config[key]!r}.")
+
     def _check_training(self) -> None:
         if not isinstance(self.training, Mapping):
             raise InputError(f"--training must be a mapping such as \"{{'base_width': 32}}\", got {self.training!r}.")
         for generator in self.trained:
             known = self.raw_config(generator)
-            for name in self.training:
+            for name, value in self.training.items():
                 if name not in known:
                     raise InputError(
                         f"--training has '{name}', which train_{generator}.yaml does not: it has"
                         f" {', '.join(sorted(key for key in known if not key.startswith('_')))}."
                     )
+                if name in COUNTED and (isinstance(value, bool) or not isinstance(value, int)):
+                    raise InputError(f"--training: {name} must be a whole number, got {shown(value)}.")
+                if wanted := misfit(value, known[name], may_be_expression=name not in RECKONED):
+                    raise InputError(f"--training: {name} must be {wanted} as in its config, got {shown(value)}.")
 
     def _check_feature_spaces(self) -> None:
         given = self.feature_spaces
@@ -345,8 +401,10 @@ class StudySettings:
             name = ("cuda" if index is None else f"cuda:{index}") if torch.cuda.is_available() else "cpu"
         try:
             return torch.zeros(1, device=torch.device(name)).device
-        except (RuntimeError, AssertionError) as error:
-            raise InputError(f"--device {name} cannot be used here ({str(error).splitlines()[0]}).") from error
+        except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+            raise InputError(
+                f"--device {name if isinstance(name, str) else shown(name)} cannot be used here ({said_by(error)})."
+            ) from error
 
     @property
     def style_dtype(self) -> torch.dtype:
@@ -388,11 +446,21 @@ class StudySettings:
     def raw_classifier_config(self, classifier: str) -> dict[str, Any]:
         """The config of a classifier's training as it is written, merged but not evaluated."""
         config: dict[str, Any] = ConfigParser.load_config_files(self.classifier_files(classifier))
+        if not isinstance(config, dict):
+            raise TypeError("with classify.yaml it is no mapping of settings")
         return config
 
     def raw_config(self, generator: str) -> dict[str, Any]:
         """The training config of a generator as it is written, merged but not evaluated."""
-        config: dict[str, Any] = ConfigParser.load_config_files(self.config_files(generator))
+        try:
+            config: dict[str, Any] = ConfigParser.load_config_files(self.config_files(generator))
+            if not isinstance(config, dict):
+                raise TypeError("together they are no mapping of settings")
+        except Exception as error:  # of YAML, of files, or MONAI's where one is no mapping
+            files = ", ".join(Path(file).name for file in self.config_files(generator))
+            raise InputError(
+                f"The configs {files} in {self.config_dir} cannot be read ({said_by(error)}): correct them."
+            ) from error
         return config
 
     def stage_dir(self, stage: str, *parts: str) -> Path:
@@ -401,8 +469,9 @@ class StudySettings:
 
     def prepared_classes(self) -> list[str]:
         """Classes that the stage `prepare` wrote, in the data set's order; of them those in `classes`, if given."""
-        rows = read_manifest(self.stage_dir("prepare"))
+        rows = read_manifest(self.stage_dir("prepare"), columns=["class_name"])
         prepared = list(dict.fromkeys(row["class_name"] for row in rows))
+        refuse_class_names(prepared, source=self.stage_dir("prepare") / MANIFEST)
         for name in self.classes or ():
             if name not in prepared:
                 raise InputError(f"Class '{name}' is not prepared in {self.output_dir}: it has {', '.join(prepared)}.")
@@ -412,3 +481,8 @@ class StudySettings:
         """All options as plain values, paths as text."""
         plain: dict[str, Any] = json.loads(json.dumps(dict(vars(self)), default=str))
         return {name: plain[name] for name in self.__dataclass_fields__}
+
+
+def _positive(value: object, *, whole: bool = False) -> bool:
+    number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+    return number and 0 < value <= MOST  # type: ignore[operator]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from torch import nn
 
 from monai_aggrgan.data.latents import derived_seed
 from monai_aggrgan.data.manifest import MANIFEST, sha256_of
-from monai_aggrgan.exceptions import InputError, StorageFailed, said_by
+from monai_aggrgan.exceptions import AggrganError, InputError, StorageFailed, said_by
 from monai_aggrgan.handlers.training_checkpoint import checkpoint_epoch, latest_checkpoint
 from monai_aggrgan.networks.ensemble import GeneratorEnsemble
+from monai_aggrgan.stages.option_values import shown
 from monai_aggrgan.stages.settings import StudySettings
 from monai_aggrgan.stages.task import Task, digest_of, read_record
 
@@ -29,13 +30,14 @@ __all__ = [
     "load_generator",
     "refuse_another_split",
     "tasks",
+    "with_weights",
 ]
 
 GENERATOR = "generator.pt"
 IRRELEVANT = {
     *("imports", "bundle_root", "dataset_dir", "output_dir", "device", "initialize", "run", "finalize", "max_epochs"),
-    *("log_interval", "image_interval", "validation_interval", "validation_pool", "validation_images", "validate"),
-    *("writer", "progress", "checkpoint", "checkpoint_interval", "export", "projector_interval"),
+    *("log_interval", "image_interval", "val_interval", "validation_pool", "validation_images", "validate"),
+    *("writer", "progress", "checkpoint", "checkpoint_interval", "export", "model_file", "projector_interval"),
 }
 """Settings of the training configs that change where and what is reported, not what is trained."""
 
@@ -100,7 +102,7 @@ def _workflow(settings: StudySettings, class_name: str, generator: str) -> Confi
 def _train(folder: Path, settings: StudySettings, class_name: str, generator: str) -> None:
     workflow = _workflow(settings, class_name, generator)
     _refuse_fewer_epochs(folder, workflow)
-    workflow.initialize()
+    _initialize(workflow, settings, generator)
     try:
         workflow.trainer.run()
     except StorageFailed:
@@ -111,6 +113,24 @@ def _train(folder: Path, settings: StudySettings, class_name: str, generator: st
         workflow.finalize()
     for old in set(folder.glob("checkpoint_*.pt")) - {latest_checkpoint(folder)}:
         old.unlink()
+
+
+def _initialize(workflow: ConfigWorkflow, settings: StudySettings, generator: str) -> None:
+    """Build what is trained; where further settings were given, they are what cannot be built with."""
+    try:
+        workflow.initialize()
+    except Exception as error:  # MONAI wraps whatever the parts of a config raise
+        causes = [error]
+        while isinstance(causes[-1].__cause__, Exception):
+            causes.append(causes[-1].__cause__)
+        if ours := next((cause for cause in causes if isinstance(cause, AggrganError)), None):
+            raise ours from None
+        if not settings.training:
+            raise
+        raise InputError(
+            f"train_{generator}.yaml cannot be used with --training {shown(dict(settings.training))}"
+            f" ({said_by(causes[-1])}): correct these settings."
+        ) from error
 
 
 def _refuse_fewer_epochs(folder: Path, workflow: ConfigWorkflow) -> None:
@@ -151,17 +171,20 @@ def load_generator(settings: StudySettings, class_name: str, generator: str) -> 
     path = settings.stage_dir("train", class_name, generator) / GENERATOR
     workflow = _workflow(settings, class_name, generator)
     workflow.parser.parse(reset=True)
-    network = _with_weights(workflow.parser.get_parsed_content("network_def"), path)
+    network = with_weights(workflow.parser.get_parsed_content("network_def"), path)
     return network.to(settings.torch_device).eval()
 
 
-def _with_weights(network: nn.Module, path: Path) -> nn.Module:
+def with_weights(network: nn.Module, path: Path) -> nn.Module:
+    """The network with the weights of a file.
+
+    Raises:
+        InputError: when the file cannot be read, or its weights do not fit.
+    """
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (OSError, RuntimeError) as error:
-        raise InputError(
-            f"{path} cannot be used ({str(error).splitlines()[0]}): train it with these settings."
-        ) from error
+    except Exception as error:  # torch.load raises whatever the bytes provoke
+        raise InputError(f"{path} cannot be used ({_first_line(error)}): train it with these settings.") from error
     return network
 
 
@@ -170,7 +193,8 @@ def load_ensemble(
 ) -> GeneratorEnsemble:
     """The generators that a study trained for a class, as one network in eval mode on the CPU.
 
-    Each is built by its config with the settings that its folder tells it was trained with.
+    Each is built by its config with the settings that its folder tells it was trained with. Where there is no study
+    they are untrained, as the configs define them: for MONAI's commands that look at networks or load weights.
 
     Args:
         study_dir: the study's folder.
@@ -181,16 +205,41 @@ def load_ensemble(
     Raises:
         InputError: when one was not trained there, or its weights do not fit its config.
     """
-    return GeneratorEnsemble(
-        {name: _trained(Path(study_dir, "train", class_name, name), Path(config_dir), name) for name in generators}
-    ).eval()
+    trainings, configs = Path(study_dir, "train"), Path(config_dir)
+    if not trainings.is_dir():
+        return GeneratorEnsemble({name: _built(configs, name, {}) for name in generators}).eval()
+    trained = {name: _trained(trainings / class_name / name, configs, name) for name in generators}
+    return GeneratorEnsemble(trained).eval()
 
 
 def _trained(folder: Path, config_dir: Path, generator: str) -> nn.Module:
     record = read_record(folder)
     if record is None or not (folder / GENERATOR).is_file():
         raise InputError(f"{folder} holds no trained generator: run the study's stage `train` to its end first.")
+    return with_weights(_built(config_dir, generator, record["settings"]), folder / GENERATOR)
+
+
+def _built(config_dir: Path, generator: str, settings: Mapping[str, Any]) -> nn.Module:
     files = [str(config_dir / name) for name in ("train.yaml", f"train_{generator}.yaml")]
     config: dict[str, Any] = ConfigParser.load_config_files(files)
-    parser = ConfigParser(config | {name: value for name, value in record["settings"].items() if name in config})
-    return _with_weights(parser.get_parsed_content("network_def"), folder / GENERATOR)
+    _refuse_expressions(config, settings)
+    parser = ConfigParser(config | {name: value for name, value in settings.items() if name in config})
+    network: nn.Module = parser.get_parsed_content("network_def")
+    return network
+
+
+def _refuse_expressions(config: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """What a record says is data, and may be another's: only the config's own expressions are evaluated."""
+    for name, value in settings.items():
+        own = config.get(name)
+        if name in config and value != own and not isinstance(value, bool | int | float | None):
+            plain = isinstance(value, str) and not value.startswith(("$", "@", "%")) and "#" not in value
+            if not plain:
+                raise InputError(
+                    f"The training's record has {name} {value!r}, which the config would evaluate: write it into"
+                    " the config itself if you trust it."
+                )
+
+
+def _first_line(error: Exception) -> str:
+    return said_by(ValueError((str(error) or type(error).__name__).splitlines()[0]))

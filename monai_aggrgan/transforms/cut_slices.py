@@ -26,6 +26,8 @@ CHOICES = ("auto", "label", "foreground", "every")
 SCALINGS = ("volume", "slice")
 MOST_OBLONG = 100
 """Longer side of a pixel to its shorter one; beyond it a header is wrong."""
+LONGEST_SIDE = 2**14
+"""Pixels; a square of them, in single precision, takes 1 GB."""
 Placed = tuple[NDArray[Any], NDArray[np.float64] | None]
 """Pixels (X, Y[, Z]) in the file's units and their affine (4, 4), None for pictures."""
 
@@ -184,6 +186,12 @@ class CutSlices(Transform):
     ) -> list[Slice]:
         if spacing is not None and not max(spacing) <= MOST_OBLONG * min(spacing):
             raise InputError(f"Pixels of {spacing[0]:g}x{spacing[1]:g} mm cannot be: correct the header of the image.")
+        sides = [length * step for length, step in zip(stack.shape[1:], spacing or (1.0, 1.0), strict=True)]
+        if max(sides) / min(spacing or (1.0,)) > LONGEST_SIDE:
+            raise InputError(
+                f"Slices of {stack.shape[1]}x{stack.shape[2]} pixels would have more than {LONGEST_SIDE} a side as"
+                " squares: correct the header of the image, or leave it out."
+            )
         made = []
         for index in indices:
             low, high = self._range(stack[index]) if self.intensity == "slice" else range_

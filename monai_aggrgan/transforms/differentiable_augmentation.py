@@ -126,7 +126,9 @@ class DifferentiableAugmentation(nn.Module):
             images = _transformed(images, matrices)
         images = images + self.background * (1 - _covered(matrices))
         gain = _factor(contrast, self.contrast).view(-1, *(1,) * (images.ndim - 1))
-        return (gain * images / (1 + (gain - 1) * images)).clamp(0, 1)
+        curved = gain * images / (1 + (gain - 1) * images)
+        # rounding alone leaves [0, 1]; torch versions differ in what gradient a clamp passes at 0 and 1, so it has none
+        return curved + (curved.clamp(0, 1) - curved).detach()
 
     @torch.no_grad()
     def adapt(self, certainty: Tensor, images: int) -> None:

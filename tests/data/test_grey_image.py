@@ -190,7 +190,10 @@ def test_colour_images_are_refused(tmp_path, mode):
     image = Image.new("LAB", (30, 20)) if mode == "LAB" else image.convert(mode)
     path = tmp_path / FORMATS.get(mode, "a.png")
     image.save(path)
-    with pytest.raises(InputError, match=rf"{path.name} .*(mode {mode}\); grey is wanted: convert it|2-D grey slice)"):
+    said = rf"mode {mode}\); grey is wanted: convert it|2-D grey slice"
+    if mode == "YCbCr":
+        said += "|image file is truncated"  # of Pillow below 13, which cannot read what it wrote
+    with pytest.raises(InputError, match=rf"{path.name} .*({said})"):
         read_grey_image(path)
 
 

@@ -157,3 +157,10 @@ def test_a_damaged_file_is_named(tmp_path, kind):
     write_image_files(tmp_path, "one", _image(64, 64))
     with pytest.raises(InputError, match=r"one\.nii\.gz cannot be read .*run its stage again"):
         read_nifti(_damaged(tmp_path / "one.nii.gz", kind))
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (1, 4, 6, 3), (3, 4, 6)])
+def test_only_grey_slices_are_written(tmp_path, shape):
+    with pytest.raises(ValueError, match=r"an image must be \(1, H, W\) to be written as a picture, got shape \("):
+        write_image_files(tmp_path, "one", torch.rand(shape))
+    assert not list(tmp_path.iterdir())

@@ -175,3 +175,10 @@ def test_the_loader_leaves_the_global_generator_alone(folder):
     before = torch.get_rng_state()
     assert len(list(loader)) == 2
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 16), (2, 1, 4, 4, 4)])
+def test_signals_and_volumes_are_no_slices(folder, shape):
+    write_image_array(folder / "other", torch.rand(shape), [{"section": "training"}] * 2)
+    with pytest.raises(InputError, match=r"other must hold slices \(N, 1, H, W\), got .*: a study is of slices"):
+        PreparedSlices(folder, class_name="other")

@@ -114,3 +114,13 @@ def test_a_writer_that_is_given_is_used_and_flushed(tmp_path, monkeypatch):
     assert len(flushed) == 2
     assert sorted(_grids(tmp_path)) == [1, 2]
     writer.close()
+
+
+@pytest.mark.parametrize("spatial_dims", [1, 3])
+def test_generators_of_signals_and_cubes_are_shown(tmp_path, spatial_dims):
+    generator = DCGAN2Generator(image_size=16, base_width=2, latent_size=6, spatial_dims=spatial_dims)
+    grid = _run(tmp_path, generator, interval=5)[5]
+    with torch.no_grad():
+        images = generator.eval()(LATENTS)
+    shown = images[:, :, 8] if spatial_dims == 3 else contact_sheet(images)
+    assert np.array_equal(grid, shown if spatial_dims == 1 else contact_sheet(shown))

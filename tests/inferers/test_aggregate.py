@@ -98,6 +98,41 @@ def test_pools_are_made_once_until_reset_or_another_network(ensemble):
     assert inferer.reports[0].generators == ("only",)
 
 
+def test_a_further_round_is_answered_from_pools_of_the_next_seeds(ensemble):
+    references = images(5, 1, seed=0)
+    inferer = AggregationInferer(pool_size=6, first_seed=3, references=references)
+    mixed = inferer(references, ensemble, [2, 0, 1, 0, 2])
+    told, merged, made = inferer.reports, inferer.candidates, ensemble.made
+    assert made == 18 and mixed.shape == references.shape
+    for row, turn in enumerate([2, 0, 1, 0, 2]):
+        alone = AggregationInferer(pool_size=6, first_seed=3 + 6 * turn)
+        assert torch.equal(alone(references[row : row + 1], ensemble)[0], mixed[row])
+        assert torch.equal(alone.candidates[0], merged[row]) and alone.reports == [told[row]]
+    assert all(
+        3 + 6 * turn <= seed < 9 + 6 * turn for turn, r in zip([2, 0, 1, 0, 2], told, strict=True) for seed in r.seeds
+    )
+
+
+def test_the_pools_of_a_round_are_kept_until_another_is_met(ensemble):
+    references = images(2, 1, seed=0)
+    inferer = AggregationInferer(pool_size=6)
+    first = inferer(references, ensemble, torch.tensor([1, 1]))
+    inferer(references[:1], ensemble, [1])
+    assert ensemble.made == 6
+    assert torch.equal(inferer(references, ensemble), inferer(references, ensemble, [0, 0]))
+    assert ensemble.made == 12
+    assert torch.equal(inferer(references, ensemble, [1, 1]), first)
+
+
+@pytest.mark.parametrize("rounds", [[0], [0, -1], [0, 0, 0]])
+def test_rounds_that_cannot_be_are_refused(ensemble, rounds):
+    with pytest.raises(ValueError, match="rounds must be 2 numbers of at least 0"):
+        AggregationInferer(pool_size=6)(images(2, 1, seed=0), ensemble, rounds)
+    pools = pools_of(ensemble, seeds=range(4))
+    with pytest.raises(ValueError, match="ready `pools` answer an image once, in round 0, got round 1"):
+        AggregationInferer(pools=pools)(images(2, 1, seed=0), ensemble, [0, 1])
+
+
 def test_given_pools_are_used_and_the_network_is_not_run(ensemble):
     references = images(3, 1, seed=0)
     pools = {"x": torch.cat([images(4, 1, seed=1), references]), "y": images(2, 1, seed=2)}
@@ -432,3 +467,32 @@ def test_what_only_a_call_shows_to_be_wrong_is_refused_then(ensemble):
     references = images(4, 1, seed=0)
     with pytest.raises(ValueError, match="got 3 for 4: enlarge the pool"):
         AggregationInferer(pool_size=3, matching="unique", references=references)(references, ensemble)
+
+
+@pytest.mark.parametrize(("spatial_dims", "shape"), [(1, (16,)), (2, (16, 16)), (3, (16, 16, 16))])
+def test_a_whole_run_on_signals_images_and_volumes(spatial_dims, shape):
+    generators = {
+        name: DCGAN2Generator(image_size=16, base_width=2, latent_size=5, spatial_dims=spatial_dims, seed=seed)
+        for seed, name in enumerate("abc")
+    }
+    for weight in (weight for generator in generators.values() for weight in generator.parameters()):
+        weight.data.mul_(6)
+    network = GeneratorEnsemble(generators)
+    references = torch.rand(2, 1, *shape, generator=torch.Generator().manual_seed(0))
+    pools = make_pool(network, seeds=range(4))
+    inferer = AggregationInferer(pool_size=4, metric="ssim")
+    merged = inferer(references, network)
+    for row, reference in enumerate(references):
+        scores = [pairwise_ssim(pools[:, column], reference[None])[:, 0] for column in range(3)]
+        best = sorted(range(3), key=lambda column: -scores[column].max().item())[:2]
+        candidates = torch.stack([pools[scores[column].argmax(), column] for column in best])
+        weights = torch.stack([scores[column].max() for column in best])
+        torch.testing.assert_close(merged[row], edge_weighted_mean(candidates[None], weights[None])[0])
+        assert inferer.reports[row].generators == tuple("abc"[column] for column in best)
+    known = AggregationInferer(pool_size=4, matching="unique", references=references)(references, network)
+    assert known.shape == merged.shape == references.shape
+    if spatial_dims == 2:
+        assert len(list(inferer.pictures())) == 2
+    else:
+        with pytest.raises(ValueError, match=r"candidates must be images \(K, 1, H, W\) to be drawn, got shape"):
+            next(inferer.pictures())

@@ -84,3 +84,9 @@ def test_style_transfer_starts_from_the_merged_image_never_from_the_real_one(ref
     result = nothing_done(references, ensemble)
     assert torch.equal(result, inferer.aggregation(references, ensemble))
     assert (result - references).abs().mean() > 0.1
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 32), (2, 1, 32, 32, 32)])
+def test_signals_and_volumes_are_refused_before_anything_is_made(inferer, shape):
+    with pytest.raises(ValueError, match=r"inputs must be images \(B, 1, H, W\) to lend their style, got shape \(2, 1"):
+        inferer(torch.rand(shape), None)

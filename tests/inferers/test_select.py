@@ -268,3 +268,13 @@ def test_no_pool_a_wrong_metric_or_another_size_is_refused():
         select_candidates(images(3, seed=0), {"a": images(9, seed=1), "b": images(2, seed=1)}, matching="unique")
     with pytest.raises(ValueError, match=r"must be of one size .* got \(32, 32\)"):
         select_candidates(images(1, seed=0), {"a": torch.rand(2, 1, 32, 32)})
+
+
+@pytest.mark.parametrize("shape", [(16,), (16, 16, 16)])
+def test_signals_and_volumes_are_answered_with_the_best_of_the_pool(shape):
+    generator = DCGAN2Generator(image_size=16, base_width=2, latent_size=5, spatial_dims=len(shape))
+    pool = make_pool(generator, seeds=range(6))
+    references = torch.rand(2, 1, *shape, generator=torch.Generator().manual_seed(0))
+    answers = SelectionInferer(pool_size=6, metric="psnr")(references, generator)
+    nearest = (pool[None] - references[:, None]).square().flatten(2).mean(2).argmin(1)
+    assert torch.equal(answers, pool[nearest])

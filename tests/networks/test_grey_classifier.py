@@ -88,7 +88,7 @@ def test_a_network_of_another_kind_is_refused(images, output, told):
 
 
 def test_images_that_are_not_grey_are_refused():
-    with pytest.raises(ValueError, match=r"must be \(B, 1, H, W\), got \(2, 3, 8, 8\)"):
+    with pytest.raises(ValueError, match=r"must be \(B, 1, H, W\), .*, got \(2, 3, 8, 8\)"):
         GreyClassifier(_Seen())(torch.rand(2, 3, 8, 8))
 
 
@@ -98,3 +98,12 @@ def test_options_must_be_positive(option):
         GreyClassifier(_Seen(), **option)
     with pytest.raises(ValueError, match="half"):
         GreyClassifier(_Seen(), precision="half")
+
+
+@pytest.mark.parametrize("shape", [(9,), (5, 6, 7)])
+def test_signals_and_volumes_go_to_networks_that_take_them(shape):
+    network, images = nn.Flatten(), torch.rand(2, 1, *shape)
+    logits = GreyClassifier(network, channels=2, mean=0.25, std=0.5)(images)
+    torch.testing.assert_close(logits, ((images - 0.25) / 0.5).expand(-1, 2, *shape).flatten(1))
+    with pytest.raises(ValueError, match=r"must be \(B, 1, H, W\), to be resized, got \(2, 1, "):
+        GreyClassifier(network, size=8)(images)

@@ -46,22 +46,52 @@ def test_a_head_for_other_classes_stays_as_it_was(tmp_path):
 def test_a_file_of_other_weights_is_refused_and_nothing_is_changed(tmp_path):
     loaded = network(seed=2)
     torch.save(network(width=8).state_dict(), tmp_path / "weights.pth")
-    told = re.escape("it has 0.weight (4, 3, 3, 3), 0.bias (4,), ..., the file 0.weight (8, 3, 3, 3), 0.bias (8,), ...")
-    with pytest.raises(InputError, match=rf"fit 1 of 8 tensors of Sequential: {told}; give a \.pth or \.pt file"):
+    told = re.escape("0.weight is (4, 3, 3, 3) and in the file (8, 3, 3, 3), 0.bias is (4,) and in the file (8,), 1.we")
+    with pytest.raises(InputError, match=rf"fit 1 of 8 tensors of Sequential: {told}.*, and 4 more; give a \.pth or"):
         load_pretrained(loaded, tmp_path / "weights.pth")
     assert all(same(loaded, network(seed=2)).values())
 
 
-def test_half_of_the_tensors_suffice_and_fewer_do_not(tmp_path):
+def test_names_that_nothing_has_are_shown(tmp_path):
+    torch.save({"a.weight": torch.zeros(2), "b.weight": torch.zeros(1), "c": torch.zeros(1)}, tmp_path / "other.pth")
+    told = re.escape("it has 0.weight (4, 3, 3, 3), 0.bias (4,), ..., the file a.weight (2,), b.weight (1,), ...")
+    with pytest.raises(InputError, match=rf"fit 0 of 8 tensors of Sequential: {told}; give"):
+        load_pretrained(network(), tmp_path / "other.pth")
+
+
+@pytest.mark.parametrize("absent", ["0.bias", "1.running_var"])
+def test_a_tensor_that_is_not_the_heads_may_not_be_left(tmp_path, absent):
     state = network(seed=1).state_dict()
-    half = {name: state[name] for name in list(state) if name.startswith(("0.", "2."))}
-    torch.save(half, tmp_path / "half.pth")
-    left = load_pretrained(network(), tmp_path / "half.pth")
-    assert left == ["1.weight", "1.bias", "1.running_mean", "1.running_var", "3.weight", "3.bias"]
-    half.pop("0.bias")
-    torch.save(half, tmp_path / "fewer.pth")
-    with pytest.raises(InputError, match="fit 3 of 8"):
-        load_pretrained(network(), tmp_path / "fewer.pth")
+    state.pop(absent)
+    torch.save(state, tmp_path / "weights.pth")
+    with pytest.raises(InputError, match=rf"fit 7 of 8 tensors of Sequential: {absent} is not in the file; give"):
+        load_pretrained(network(), tmp_path / "weights.pth")
+
+
+def test_a_counter_may_lack_and_a_head_of_another_name_is_left_out(tmp_path):
+    state = network(seed=1).state_dict()
+    state = {name: tensor for name, tensor in state.items() if name[0] != "3" and not name.endswith("tracked")}
+    torch.save(state | {"classifier.6.weight": torch.zeros(1000, 7)}, tmp_path / "weights.pth")
+    assert load_pretrained(network(), tmp_path / "weights.pth") == ["3.weight", "3.bias"]
+
+
+def test_weights_of_a_sibling_are_refused(tmp_path):
+    shape = {"spatial_dims": 2, "in_channels": 3, "out_channels": 3, "init_features": 4, "growth_rate": 2}
+    small, large, deep = (DenseNet(**shape, block_config=blocks) for blocks in ((2, 2), (2, 3), (3, 2)))
+    for name, source in (("large", large), ("deep", deep)):
+        torch.save(source.state_dict(), tmp_path / f"{name}.pth")
+    with pytest.raises(
+        InputError, match=r"tensors of DenseNet: features\.norm5\.weight is \(8,\) and in the file \(10,\)"
+    ):
+        load_pretrained(small, tmp_path / "large.pth")
+    with pytest.raises(InputError, match=r"fit \d+ of \d+ tensors of DenseNet: .*transition1"):
+        load_pretrained(small, tmp_path / "deep.pth")
+    torch.save(
+        {**small.state_dict(), "features.denseblock2.denselayer3.layers.conv1.weight": torch.zeros(1)},
+        tmp_path / "more.pth",
+    )
+    with pytest.raises(InputError, match=r"larger network than DenseNet: features\.denseblock2\.denselayer3\.layers"):
+        load_pretrained(small, tmp_path / "more.pth")
 
 
 def test_files_that_are_no_weights(tmp_path):
@@ -70,6 +100,10 @@ def test_files_that_are_no_weights(tmp_path):
     (tmp_path / "damaged.pth").write_bytes(b"PK\x03\x04 no archive")
     with pytest.raises(InputError, match=r"damaged\.pth' cannot be read \(.*\): give"):
         load_pretrained(network(), tmp_path / "damaged.pth")
+    for name, content, told in (("text", b"hello", "it is a text"), ("nothing", b"", "it is empty")):
+        (tmp_path / f"{name}.pth").write_bytes(content)
+        with pytest.raises(InputError, match=rf"{name}\.pth' cannot be read \({told}"):
+            load_pretrained(network(), tmp_path / f"{name}.pth")
     for name, content in {"list": [1, 2], "empty": {}, "numbers": {"0.weight": 3}}.items():
         torch.save(content, tmp_path / f"{name}.pth")
         with pytest.raises(InputError, match=rf"{name}\.pth' hold a \w+ without tensors by name: give"):

@@ -75,3 +75,9 @@ def test_initial_maps_neither_vanish_nor_explode():
 def test_options_out_of_range(options):
     with pytest.raises(ValueError, match=r"num_classes must be at least 1 and dropout in \[0, 1\)"):
         VGG19Classifier(**options)
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 64), (2, 3, 32, 32, 32), (2, 1, 32, 32), (2, 3, 16, 32)])
+def test_signals_volumes_and_small_images_are_refused(plain, shape):
+    with pytest.raises(ValueError, match=r"images must be \(B, 3, H, W\), H and W at least 32, got \["):
+        plain(torch.rand(shape))

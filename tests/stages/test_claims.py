@@ -149,6 +149,14 @@ def test_several_failures_are_all_told(claims, work):
         claims(1).run(tasks)
 
 
+def test_of_many_failures_the_first_and_their_number_are_told(claims, work, caplog):
+    tasks = [work.task(name, fails=TrainingDiverged(f"{name} became NaN")) for name in "abcdef"]
+    told = r"^train a failed: a became NaN\. So did 5 more; the log names each\. The other 1 of 7 tasks are finished\.$"
+    with pytest.raises(TrainingDiverged, match=told):
+        claims(alone=True).run([*tasks, work.task("g")])
+    assert "train f failed (f became NaN), the other tasks go on" in caplog.messages
+
+
 def test_a_bug_leaves_its_traceback_in_the_log_and_a_known_error_does_not(claims, work, caplog):
     for error in (RuntimeError("a bug"), TrainingDiverged("NaN")):
         with pytest.raises(CommonError):

@@ -188,7 +188,7 @@ def test_black_and_white_have_gradients():
     augment = DifferentiableAugmentation(p=0.8, **OFF | {"contrast": 0.5})
     images = (noise(64) > 0.5).float().requires_grad_()
     (gradient,) = torch.autograd.grad(augment(images, seeded()).sum(), images)
-    assert (gradient > 0.6).float().mean() > 0.99  # rounding can lift white over 1, where the gradient ends
+    assert (gradient > 0.6).all()
 
 
 def test_autocast_changes_nothing():
