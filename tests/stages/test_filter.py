@@ -65,7 +65,7 @@ def test_a_table_that_is_not_as_it_was_written_is_refused(study_of, copied, stag
     text = path.read_text(encoding="utf-8")
     damaged = {"cut": text[: len(text) // 2], "column": text.replace("flagged", "gone"), "flag": text + "x\n"}[damage]
     path.write_text(damaged, encoding="utf-8")
-    with pytest.raises(InputError, match=r"square/memorization.csv"):
+    with pytest.raises(InputError, match=r"square/memorization.csv is damaged"):
         study_of(copied).run(stage, again=True)
 
 
