@@ -34,13 +34,17 @@ TIME = re.compile(r"(?<=\d)-\d+$")
 def is_brats(root: Path | str) -> bool:
     """Whether a folder is BraTS: it, or a folder or two in it, holds a case with a file called as such. Opens no file.
 
+    Cases sorted into a folder a modality (`flair/BraTS2021_00006/BraTS2021_00006_flair.nii.gz`) are class folders:
+    there a case occurs several times, each with one modality.
+
     Raises:
         InputError: when a folder cannot be read.
     """
     root = Path(root)
-    return root.is_dir() and any(
-        _find(folder, modality) is not None for folder in _case_folders(root) for modality in MODALITIES
-    )
+    folders = list(_case_folders(root)) if root.is_dir() else []
+    modalities = (sum(_find(folder, modality) is not None for modality in MODALITIES) for folder in folders)
+    repeated = len({folder.name for folder in folders}) < len(folders)
+    return any(count > (1 if repeated else 0) for count in modalities)
 
 
 def list_brats(root: Path | str) -> list[Case]:

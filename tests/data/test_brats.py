@@ -119,6 +119,17 @@ def test_other_folders_are_not_brats(tmp_path):
     assert is_brats(tmp_path / "deep" / "1")
 
 
+def test_cases_sorted_into_a_folder_a_modality_are_class_folders(tmp_path):
+    for part in ("t1ce", "flair"):
+        for name in ("BraTS2021_00006", "BraTS2021_00012"):
+            touch_case(tmp_path / part / name, parts=(part,))
+    assert not is_brats(tmp_path)
+    touch_case(
+        tmp_path / "twice" / "BraTS2021_00006"
+    )  # a case that is there twice, whole, is told of when it is listed
+    assert is_brats(tmp_path)
+
+
 def test_no_case_at_all(tmp_path):
     touch(tmp_path, "glioma/1.png")
     with pytest.raises(
